@@ -1,0 +1,5 @@
+"""`python -m warmline`."""
+
+from warmline.cli.main import main
+
+main()

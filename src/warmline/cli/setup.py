@@ -1,0 +1,100 @@
+"""What verbs share: the project folder, the ledger, and errors as sentences."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from warmline.config.project import Project, load
+from warmline.config.settings import Settings, read
+from warmline.core.errors import WarmlineError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """No traceback reaches a user: what went wrong, and what to do."""
+
+    @wraps(verb)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return verb(*args, **kwargs)
+        except WarmlineError as error:
+            err.print(f"[red]error[/red] {error}", soft_wrap=True)
+            if error.hint:
+                err.print(f"      {error.hint}", soft_wrap=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            err.print("interrupted")
+            raise typer.Exit(130) from None
+        except OSError as error:
+            err.print(f"[red]error[/red] {error.strerror}: {error.filename or ''}")
+            raise typer.Exit(2) from None
+
+    return told
+
+
+def settings_of(project: Path | None) -> Settings:
+    """The process settings, with the project folder of the command line before the environment's;
+    `secrets.env` in the folder adds what the environment does not say."""
+    if project is not None:
+        os.environ["WARMLINE_PROJECT"] = str(project.absolute())
+    folder = Path(os.environ.get("WARMLINE_PROJECT", "."))
+    secrets = folder / "secrets.env"
+    if secrets.exists():
+        for line in secrets.read_text().splitlines():
+            name, equals, value = line.strip().partition("=")
+            if equals and not name.startswith("#"):
+                os.environ.setdefault(name.strip(), value.strip().strip("\"'"))
+    return read()
+
+
+def open_ledger(settings: Settings) -> None:
+    """Django on the ledger, its tables made or brought up to date."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "warmline.store.settings")
+    if not settings.database_url:
+        (settings.project / "var").mkdir(parents=True, exist_ok=True)
+    import django
+    from django.core.management import call_command
+    from django.db import DatabaseError
+
+    django.setup()
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except DatabaseError as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WarmlineError(
+            f"the ledger cannot be opened: {text}",
+            hint="look at WARMLINE_DATABASE_URL, the server, and the free space on the disk",
+        ) from None
+
+
+def logs(level: str) -> None:
+    """One line an event, structured as key=value, on standard error."""
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise WarmlineError(
+            f"WARMLINE_LOG_LEVEL is {level!r}; expected DEBUG, INFO, WARNING or ERROR"
+        )
+    logging.basicConfig(
+        stream=sys.stderr, level=number, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    for noisy in ("httpx", "httpcore", "waitress", "django.request", "markdown_it"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def open_project(project: Path | None) -> tuple[Settings, Project]:
+    """Settings, the checked project folder, and the open ledger."""
+    settings = settings_of(project)
+    loaded = load(settings.project)
+    open_ledger(settings)
+    return settings, loaded

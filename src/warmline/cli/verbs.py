@@ -1,0 +1,209 @@
+"""The smaller verbs: each asks a flow and prints what it says."""
+
+from __future__ import annotations
+
+import getpass
+
+import typer
+from django.db.models import Count, Q
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from warmline.cli.setup import err, out
+from warmline.config.project import Project
+from warmline.core.errors import ConfigError, WarmlineError
+from warmline.flows import explain as explained
+from warmline.flows import interpret
+from warmline.flows.reconcile import poll
+from warmline.flows.runtime import Runtime, build, utc_now
+from warmline.flows.settle import settle as give_word
+from warmline.flows.settle import waiting_for_a_word
+from warmline.ports import Channel, Verdict
+from warmline.store.models import Action, Delivery
+from warmline.store.sole import SoleRunner
+from warmline.store.statuses import ActionStatus, DeliveryStatus
+
+_MARKS = {
+    Verdict.OK: "[green]ok[/green]",
+    Verdict.MISSING: "[red]missing[/red]",
+    Verdict.FORBIDDEN: "[red]forbidden[/red]",
+    Verdict.FAILED: "[red]failed[/red]",
+}
+
+
+def check(loaded: Project, *, offline: bool) -> None:
+    runtime = build(loaded)
+    steps = sum(len(s.sequence.steps) for s in loaded.sequences.values())
+    out.print(
+        f"[green]ok[/green]  {loaded.folder / 'warmline.yaml'}: {len(loaded.connections)} "
+        f"connections, {len(loaded.triggers.triggers)} triggers, {len(loaded.sequences)} "
+        f"sequences with {steps} steps"
+    )
+    if offline:
+        return
+    wrong = 0
+    for name in runtime.connections_that("checks"):
+        for finding in runtime.connectors[name].check():
+            wrong += finding.verdict is not Verdict.OK
+            advice = f": {finding.advice}" if finding.advice else ""
+            out.print(f"{_MARKS[finding.verdict]}  {name}: {finding.what}{advice}", soft_wrap=True)
+    if wrong:
+        err.print(f"{wrong} to mend")
+        raise typer.Exit(1)
+
+
+def triggers(loaded: Project) -> None:
+    counts = {
+        name: (total, failed)
+        for name, total, failed in Action.objects.values_list("trigger").annotate(
+            total=Count("id"), failed=Count("id", filter=Q(status=ActionStatus.REFUSED))
+        )
+    }
+    table = Table(title="Trigger map", show_lines=True)
+    for column in ("trigger", "event", "source", "action", "target", "fields passed", "runs"):
+        table.add_column(column)
+    for trigger in loaded.triggers.triggers:
+        total, failed = counts.get(trigger.name[:100], (0, 0))
+        event = str(trigger.on) + (f"\nwhen {trigger.when.text}" if trigger.when else "")
+        runs = f"{total}" + (f", {failed} failed" if failed else "")
+        table.add_row(
+            trigger.name,
+            event,
+            trigger.source,
+            str(trigger.do),
+            trigger.target,
+            ", ".join(trigger.passes) or (trigger.sequence and f"sequence: {trigger.sequence}"),
+            runs if trigger.enabled else "off",
+        )
+    out.print(table)
+
+
+def explain(loaded: Project, query: str) -> None:
+    runtime = build(loaded)
+    found = explained.find(query)
+    if not found:
+        raise WarmlineError(
+            f"no candidate is known by {query!r}",
+            hint="give a number, a whole e-mail address, or an id of the ATS or CRM",
+        )
+    for candidate in found:
+        e = explained.explain(runtime, candidate)
+        out.print(f"[bold]candidate {candidate.pk}: {candidate.name or '(no name)'}[/bold]")
+        out.print(f"segment      {e.segment}: {e.segment_rule}")
+        out.print(f"addresses    {', '.join(e.known.emails) or 'none'}")
+        if candidate.owner_name or candidate.owner_email:
+            out.print(f"recruiter    {candidate.owner_name} {candidate.owner_email}")
+        if candidate.do_not_contact:
+            out.print("[red]do not contact[/red] is set in the ATS")
+        for row in e.external_ids:
+            kind = "contact" if row.contact else "record"
+            gone = f", gone since {row.gone_at:%Y-%m-%d}" if row.gone_at else ""
+            out.print(f"{kind:<12} {row.external_id} in {row.connection}{gone}")
+        for s in e.suppressions:
+            out.print(f"suppressed   {s.address}: {s.reason}, by {s.source}")
+        for application in e.known.applications:
+            stage = f", stage {application.stage.name}" if application.stage else ""
+            title = application.job.title if application.job else "(no job)"
+            out.print(
+                f"application  {application.external_id}: {title}, {application.status}{stage}"
+            )
+        for enrolment in e.enrolments:
+            out.print(
+                f"enrolment    {enrolment.sequence} since {enrolment.enrolled_at:%Y-%m-%d %H:%M}Z:"
+                f" {enrolment.status} {enrolment.reason}".rstrip()
+            )
+        for incident in e.incidents:
+            out.print(f"incident     {incident.status}: {incident.reason}", soft_wrap=True)
+        out.print("history")
+        for line in e.history:
+            out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}Z  {line.what}  {line.detail}", soft_wrap=True)
+            out.print(f"      because: {line.why}", soft_wrap=True)
+
+
+def replay(loaded: Project, delivery_id: int) -> None:
+    runtime = build(loaded)
+    if interpret.replay(runtime, delivery_id) is None:
+        raise WarmlineError(f"there is no delivery {delivery_id}")
+    if _drain_alone(runtime):
+        row = Delivery.objects.get(pk=delivery_id)
+        out.print(f"delivery {delivery_id} is {row.status} {row.reason}".rstrip())
+    else:
+        out.print(f"delivery {delivery_id} waits for the running Warmline to take it up")
+
+
+def settle(loaded: Project, message_id: int | None, *, arrived: bool, send: bool) -> None:
+    if message_id is None:
+        rows = waiting_for_a_word()
+        if not rows:
+            out.print("no message is unknown")
+            return
+        table = Table(title="Nobody knows whether these arrived")
+        for column in ("message", "candidate", "mail", "begun", "reason"):
+            table.add_column(column)
+        for row in rows:
+            table.add_row(
+                str(row.pk),
+                f"{row.candidate_id} {row.candidate.name}",
+                f"{row.enrolment.sequence}/{row.step}",
+                f"{row.sending_at:%Y-%m-%d %H:%M:%S}Z" if row.sending_at else "",
+                row.reason,
+            )
+        out.print(table)
+        out.print("`warmline settle MESSAGE --arrived` leaves it; `--send` sends it (again).")
+        return
+    if arrived == send:
+        raise WarmlineError("say --arrived or --send", hint="one of them, not both")
+    give_word(message_id, arrived=arrived, who=getpass.getuser(), now=utc_now())
+    sent = "counts as arrived" if arrived else "will be sent"
+    out.print(f"message {message_id} {sent}")
+
+
+def import_files(loaded: Project, name: str | None) -> None:
+    runtime = build(loaded)
+    sources = [n for n in loaded.connections if runtime.role(n) == "files"]
+    if name is not None and name not in sources:
+        raise ConfigError(f"{name!r} is not a files connection; expected one of {sources}")
+    for source in [name] if name else sources:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed} rows"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+        ) as progress:
+            task = progress.add_task(f"reading {source}", total=None)
+            new = poll(
+                runtime,
+                source,
+                channel=Channel.IMPORT,
+                seen=lambda rows, task=task: progress.advance(task, rows),  # type: ignore[misc]
+            )
+        applied = _drain_alone(runtime)
+        counts = dict(
+            Delivery.objects.filter(connection=source).values_list("status").annotate(n=Count("id"))
+        )
+        out.print(
+            f"{source}: {new} new rows"
+            + ("" if applied else ", waiting for the running Warmline to take them up")
+        )
+        for status, n in sorted(counts.items()):
+            out.print(f"  {n} {status}")
+        bad = Delivery.objects.filter(connection=source, status=DeliveryStatus.MALFORMED)
+        for row in bad.order_by("id")[:20]:
+            out.print(f"  delivery {row.pk}: {row.reason}", soft_wrap=True)
+        if bad.count() > 20:
+            out.print(f"  and {bad.count() - 20} more; they are incidents on the overview")
+
+
+def _drain_alone(runtime: Runtime) -> bool:
+    """Interpret what waits in this process, unless a running Warmline will. Mail and vendor calls
+    are left to `warmline up`."""
+    try:
+        with SoleRunner():
+            for name in runtime.connections_that("parses"):
+                while interpret.drain(runtime, name):
+                    pass
+    except WarmlineError:
+        return False
+    return True

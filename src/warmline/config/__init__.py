@@ -1,0 +1,1 @@
+"""The project folder and the process settings, read and checked."""

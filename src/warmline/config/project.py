@@ -1,0 +1,267 @@
+"""The project folder: `warmline.yaml` and `sequences/`, read whole and checked before anything runs.
+
+Every fault is a ConfigError with file, line, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from warmline.config.sequences import LoadedSequence, load_sequences
+from warmline.config.settings import value_or_file
+from warmline.config.yaml_lines import Lines, read_yaml
+from warmline.core.actions import FIELDS, ActionKind
+from warmline.core.candidates import normal_email
+from warmline.core.errors import ConfigError
+from warmline.core.events import EventKind, StageKind
+from warmline.core.segments import SegmentRules
+from warmline.core.sequences import StepClass
+from warmline.core.triggers import OWN, BadCondition, Condition, Trigger, TriggerMap
+
+FILE = "warmline.yaml"
+
+
+class UnknownRule(StrEnum):
+    """What to do with a message whose hand-over was never answered."""
+
+    ASK = "ask"  # a person decides: `warmline settle`
+    ASSUME_ARRIVED = "assume_arrived"  # rather one too few than two
+    SEND_AGAIN = "send_again"  # rather two than none
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConnectionFile(_Strict):
+    """One entry of `connections:`; what else it holds is the connector's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    connector: str
+
+
+class SenderFile(_Strict):
+    """Who mails come from where the candidate has no recruiter, or one at another domain."""
+
+    name: str = Field(min_length=1)
+    address: str
+    domains: tuple[str, ...] = ()
+
+
+class MailFile(_Strict):
+    connection: str = "mail"
+    sender: SenderFile
+    unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
+
+
+class SegmentsFile(_Strict):
+    """The two figures in the rules of `core.segments`."""
+
+    late_stages: tuple[StageKind, ...] = (StageKind.FINAL, StageKind.OFFER)
+    archived_after_months: int = Field(default=24, ge=1, le=120)
+
+
+class TriggerFile(_Strict):
+    """A row of the trigger map, in the guide's own columns."""
+
+    name: str = ""
+    on: EventKind
+    source: str = Field(alias="from")
+    do: ActionKind
+    target: str = Field(alias="in", default="")
+    passes: tuple[str, ...] = Field(alias="pass", default=())
+    options: dict[str, str] = Field(alias="with", default_factory=dict)
+    when: str = ""
+    enabled: bool = True
+
+
+class ProjectFile(_Strict):
+    company: str = Field(min_length=1)
+    postal_address: str = Field(min_length=1)
+    careers_url: str = ""
+    public_url: str = "http://127.0.0.1:8025"
+    mailbox_url: str = ""
+    poll_minutes: float = Field(default=5, gt=0, le=1440)
+    connections: dict[str, ConnectionFile]
+    mail: MailFile
+    content: dict[str, str | int | float] = Field(default_factory=dict)
+    segments: SegmentsFile = Field(default_factory=lambda: SegmentsFile())
+    triggers: tuple[TriggerFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    name: str
+    connector: str
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The project folder as the rest of Warmline sees it."""
+
+    folder: Path
+    file: ProjectFile
+    connections: Mapping[str, Connection]
+    triggers: TriggerMap
+    sequences: Mapping[str, LoadedSequence]
+
+    @property
+    def segment_rules(self) -> SegmentRules:
+        segments = self.file.segments
+        # A month as 30.44 days: 24 of them are two years.
+        days = round(segments.archived_after_months * 30.44)
+        return SegmentRules(frozenset(segments.late_stages), days)
+
+    @property
+    def public_url(self) -> str:
+        return self.file.public_url.rstrip("/")
+
+
+def secret_name(connection: str, secret: str) -> str:
+    """The environment variable of a connection's secret: ats, webhook_secret →
+    WARMLINE_ATS_WEBHOOK_SECRET."""
+    return f"WARMLINE_{connection}_{secret}".upper().replace("-", "_")
+
+
+def secret_values(
+    connection: str, names: tuple[str, ...], env: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The secrets of a connection from the environment or its files; empty where not set."""
+    return {name: value_or_file(secret_name(connection, name), env) or "" for name in names}
+
+
+def load(folder: Path) -> Project:
+    """Read and check the whole folder. Raises ConfigError at the first fault."""
+    path = folder / FILE
+    if not path.exists():
+        raise ConfigError(
+            f"no {FILE} in {folder}",
+            hint="make a project with `warmline init FOLDER`, or name one with --project",
+        )
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError("expected a mapping of settings", file=str(path), line=1)
+    try:
+        file = ProjectFile.model_validate(data)
+    except ValidationError as error:
+        raise _config_error(error, path, lines) from None
+    sequences = load_sequences(folder / "sequences")
+    check = _Check(path, lines, file, sequences)
+    check.whole()
+    return Project(
+        folder=folder,
+        file=file,
+        connections={
+            name: Connection(name, entry.connector, dict(entry.model_extra or {}))
+            for name, entry in file.connections.items()
+        },
+        triggers=TriggerMap(check.triggers()),
+        sequences=sequences,
+    )
+
+
+def _config_error(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
+    """Pydantic's first finding as a sentence with a line."""
+    first = error.errors()[0]
+    where = tuple(part for part in first["loc"] if part != "[key]")
+    found = first.get("input")
+    shown = "" if isinstance(found, (dict, list)) or found is None else f", found {found!r}"
+    message = {
+        "missing": "is missing",
+        "extra_forbidden": "is not a setting known here",
+    }.get(first["type"], first["msg"][0].lower() + first["msg"][1:])
+    name = ".".join(str(part) for part in where)
+    return ConfigError(f"{name} {message}{shown}", file=str(path), line=lines.of(where))
+
+
+class _Check:
+    """What pydantic cannot see: names that must exist elsewhere in the folder."""
+
+    def __init__(
+        self, path: Path, lines: Lines, file: ProjectFile, sequences: Mapping[str, LoadedSequence]
+    ) -> None:
+        self.path, self.lines, self.file, self.sequences = path, lines, file, sequences
+
+    def fail(self, where: tuple[str | int, ...], reason: str) -> ConfigError:
+        return ConfigError(reason, file=str(self.path), line=self.lines.of(where))
+
+    def whole(self) -> None:
+        names = set(self.file.connections)
+        for name in names:
+            if not name.isidentifier():
+                raise self.fail(
+                    ("connections", name),
+                    f"connection name {name!r}; expected letters, digits and underscores: "
+                    "it stands in addresses and in names of environment variables",
+                )
+        if self.file.mail.connection not in names:
+            raise self.fail(
+                ("mail", "connection"),
+                f"mail.connection is {self.file.mail.connection!r}; expected one of {sorted(names)}",
+            )
+        if normal_email(self.file.mail.sender.address) is None:
+            raise self.fail(
+                ("mail", "sender", "address"),
+                f"mail.sender.address is {self.file.mail.sender.address!r}; "
+                "expected an e-mail address",
+            )
+        if not self.file.public_url.startswith(("http://", "https://")):
+            raise self.fail(
+                ("public_url",),
+                f"public_url is {self.file.public_url!r}; expected https://your.host",
+            )
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        made = [self.trigger(i, row) for i, row in enumerate(self.file.triggers)]
+        seen: dict[str, int] = {}
+        for i, trigger in enumerate(made):
+            if trigger.name in seen:
+                raise self.fail(
+                    ("triggers", i),
+                    f"two triggers are called {trigger.name!r}; give one of them a `name:`",
+                )
+            seen[trigger.name] = i
+        return tuple(made)
+
+    def trigger(self, i: int, row: TriggerFile) -> Trigger:
+        at = ("triggers", i)
+        names = sorted(self.file.connections)
+        if row.source not in (*names, OWN):
+            raise self.fail((*at, "from"), f"from is {row.source!r}; expected one of {names}")
+        own = row.do is ActionKind.SEQUENCE_ENROL
+        if not own and row.target not in names:
+            raise self.fail((*at, "in"), f"in is {row.target!r}; expected one of {names}")
+        for j, name in enumerate(row.passes):
+            if name not in FIELDS:
+                raise self.fail(
+                    (*at, "pass", j), f"pass names {name!r}; expected some of {sorted(FIELDS)}"
+                )
+        sequence = row.options.get("sequence", "")
+        if own and sequence not in self.sequences:
+            raise self.fail(
+                (*at, "with"),
+                f"with names the sequence {sequence!r}; expected one of {sorted(self.sequences)}",
+            )
+        try:
+            when = Condition(row.when) if row.when else None
+        except BadCondition as error:
+            raise self.fail((*at, "when"), f"when is not CEL: {error}") from None
+        what = f"enrol in {sequence}" if own else str(row.do)
+        return Trigger(
+            name=row.name or f"{row.on} -> {what}",
+            on=row.on,
+            source=row.source,
+            do=row.do,
+            target=OWN if own else row.target,
+            passes=row.passes,
+            sequence=sequence,
+            when=when,
+            enabled=row.enabled,
+        )

@@ -1,0 +1,147 @@
+"""The sequence folders: `sequence.yaml`, the steps' Markdown, and the layout, compiled at start-up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from warmline.config.yaml_lines import parse_yaml, read_yaml
+from warmline.core.errors import ConfigError
+from warmline.core.mail import CompiledStep, TemplateError, compile_step
+from warmline.core.segments import Segment
+from warmline.core.sequences import Sequence, Step, StepClass
+
+LAYOUT = "layout.mjml"
+
+
+class StepFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    day: int = Field(ge=0, le=3650)
+    file: str
+    step_class: StepClass = Field(alias="class", default=StepClass.MARKETING)
+
+
+class SequenceFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(min_length=1, max_length=64)
+    title: str = ""
+    segment: Segment
+    enrol_within_days: float = Field(default=2.0, gt=0)
+    steps: tuple[StepFile, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSequence:
+    sequence: Sequence
+    segment: Segment
+    compiled: Mapping[int, CompiledStep]
+
+
+def load_sequences(folder: Path) -> dict[str, LoadedSequence]:
+    """Every sequence folder, by name. Raises ConfigError."""
+    if not folder.is_dir():
+        return {}
+    layout_path = folder / LAYOUT
+    found: dict[str, LoadedSequence] = {}
+    for path in sorted(folder.glob("*/sequence.yaml")):
+        if not layout_path.exists():
+            raise ConfigError("is missing: every mail is set in it", file=str(layout_path))
+        loaded = _load(path, layout_path.read_text())
+        if loaded.sequence.name in found:
+            raise ConfigError(f"two sequences are called {loaded.sequence.name!r}", file=str(path))
+        found[loaded.sequence.name] = loaded
+    return found
+
+
+def _load(path: Path, layout: str) -> LoadedSequence:
+    data, lines = read_yaml(path)
+    try:
+        file = SequenceFile.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = tuple(first["loc"])
+        name = ".".join(str(part) for part in where) or "the file"
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise ConfigError(f"{name}: {message}", file=str(path), line=lines.of(where)) from None
+    days = [step.day for step in file.steps]
+    if days != sorted(days):
+        raise ConfigError(
+            f"the steps' days are {days}; expected them in ascending order",
+            file=str(path),
+            line=lines.of(("steps",)),
+        )
+    digest = hashlib.sha256(layout.encode())
+    digest.update(path.read_bytes())
+    steps: list[Step] = []
+    compiled: dict[int, CompiledStep] = {}
+    for number, step in enumerate(file.steps, start=1):
+        step_path = path.parent / step.file
+        if step_path.parent != path.parent or not step_path.is_file():
+            raise ConfigError(
+                f"steps.{number - 1}.file names {step.file!r}; expected a file in {path.parent}",
+                file=str(path),
+                line=lines.of(("steps", number - 1, "file")),
+            )
+        text = step_path.read_text()
+        digest.update(text.encode())
+        compiled[number] = _compile(step_path, text, layout, f"{file.name}/{step_path.stem}")
+        steps.append(
+            Step(number=number, day=step.day, name=step_path.stem, step_class=step.step_class)
+        )
+    return LoadedSequence(
+        sequence=Sequence(
+            name=file.name,
+            title=file.title or file.name,
+            version=digest.hexdigest()[:12],
+            steps=tuple(steps),
+            enrol_within_days=file.enrol_within_days,
+        ),
+        segment=file.segment,
+        compiled=compiled,
+    )
+
+
+def _compile(path: Path, text: str, layout: str, name: str) -> CompiledStep:
+    """Front matter (subject, preheader) between two `---` lines, then the Markdown."""
+    head, body, body_line = _front_matter(path, text)
+    data, _ = parse_yaml(head, str(path), first_line=2)
+    if not isinstance(data, dict) or not str(data.get("subject") or "").strip():
+        raise ConfigError("expected `subject:` in the front matter", file=str(path), line=1)
+    unknown = sorted(set(data) - {"subject", "preheader"})
+    if unknown:
+        raise ConfigError(
+            f"the front matter holds {unknown}; expected subject and preheader",
+            file=str(path),
+            line=1,
+        )
+    try:
+        return compile_step(
+            name=name,
+            subject=str(data["subject"]),
+            preheader=str(data.get("preheader") or ""),
+            body=body,
+            layout=layout,
+            first_line=body_line,
+        )
+    except TemplateError as error:
+        in_layout = error.part == "layout"
+        raise ConfigError(
+            f"{error.part}: found {error.found}; expected {error.expected}",
+            file=str(path.parent.parent / LAYOUT if in_layout else path),
+            line=error.line,
+        ) from None
+
+
+def _front_matter(path: Path, text: str) -> tuple[str, str, int]:
+    parts = text.split("\n---", 1)
+    if not text.startswith("---\n") or len(parts) != 2:
+        raise ConfigError(
+            "expected the file to begin with `---`, `subject: …`, `---`", file=str(path), line=1
+        )
+    head = parts[0][4:]
+    body = parts[1].lstrip("-").removeprefix("\n")
+    return head, body, text[: len(text) - len(body)].count("\n") + 1

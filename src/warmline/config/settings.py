@@ -1,0 +1,166 @@
+"""The process settings: one table, read from the environment.
+
+Each may also come from a file: `NAME_FILE` names it (Docker and systemd secrets). What belongs to
+the hiring process stands in `warmline.yaml` instead.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from warmline.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    kind: type
+    default: object
+    help: str
+    secret: bool = False
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("WARMLINE_PROJECT", str, ".", "the project folder, the one with warmline.yaml"),
+    Setting(
+        "WARMLINE_DATABASE_URL",
+        str,
+        "",
+        "the ledger: postgresql://user:password@host/name or sqlite:////absolute/path; "
+        "empty: var/warmline.sqlite3 in the project folder",
+        secret=True,
+    ),
+    Setting(
+        "WARMLINE_SECRET_KEY",
+        str,
+        "",
+        "signs the links in mails; empty: made once and kept in var/secret_key (mode 0600)",
+        secret=True,
+    ),
+    Setting("WARMLINE_LISTEN", str, "127.0.0.1:8025", "address and port of the web server"),
+    Setting("WARMLINE_WEB_THREADS", int, 8, "threads that answer requests"),
+    Setting("WARMLINE_MAIL_THREADS", int, 2, "threads, and so connections, that hand over mail"),
+    Setting("WARMLINE_TICK_S", float, 1.0, "seconds between two looks for what falls due"),
+    Setting("WARMLINE_LOG_LEVEL", str, "INFO", "DEBUG, INFO, WARNING or ERROR"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    project: Path
+    database_url: str
+    secret_key: str
+    listen_host: str
+    listen_port: int
+    web_threads: int
+    mail_threads: int
+    tick_s: float
+    log_level: str
+
+
+def value_or_file(name: str, env: Mapping[str, str] = os.environ) -> str | None:
+    """`NAME`, or the contents of the file that `NAME_FILE` names; None where neither is set."""
+    if (value := env.get(name)) is not None:
+        return value
+    if (path := env.get(f"{name}_FILE")) is None:
+        return None
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{name}_FILE names a file that cannot be read: {error.strerror}"
+        ) from None
+
+
+def read(env: Mapping[str, str] = os.environ) -> Settings:
+    """Raises ConfigError, naming the setting, what was found and what was expected."""
+    found: dict[str, Any] = {}
+    for setting in TABLE:
+        text = value_or_file(setting.name, env)
+        found[setting.name] = setting.default if text is None else _typed(setting, text)
+    project = Path(found["WARMLINE_PROJECT"]).absolute()
+    host, _, port = str(found["WARMLINE_LISTEN"]).rpartition(":")
+    if not port.isdigit():
+        raise ConfigError(
+            f"WARMLINE_LISTEN is {found['WARMLINE_LISTEN']!r}; expected HOST:PORT, "
+            "for example 127.0.0.1:8025"
+        )
+    return Settings(
+        project=project,
+        database_url=found["WARMLINE_DATABASE_URL"],
+        secret_key=found["WARMLINE_SECRET_KEY"] or _kept_secret(project),
+        listen_host=host or "127.0.0.1",
+        listen_port=int(port),
+        web_threads=found["WARMLINE_WEB_THREADS"],
+        mail_threads=found["WARMLINE_MAIL_THREADS"],
+        tick_s=found["WARMLINE_TICK_S"],
+        log_level=found["WARMLINE_LOG_LEVEL"],
+    )
+
+
+def database(settings: Settings) -> dict[str, Any]:
+    """Django's `DATABASES["default"]`. Raises ConfigError."""
+    url = settings.database_url or f"sqlite:///{settings.project}/var/warmline.sqlite3"
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = Path(unquote(parts.path[1:]))  # three slashes: relative; four: absolute
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": str(path),
+            "OPTIONS": {
+                "timeout": 20,
+                "transaction_mode": "IMMEDIATE",
+                # FULL: a commit that was answered is on the disk, whatever happens to the power.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+            },
+        }
+    if parts.scheme in ("postgresql", "postgres"):
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": unquote(parts.path.lstrip("/")),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": None,
+            "CONN_HEALTH_CHECKS": True,
+        }
+    raise ConfigError(
+        f"WARMLINE_DATABASE_URL begins with {parts.scheme!r}; expected sqlite:/// or postgresql://"
+    )
+
+
+def _typed(setting: Setting, text: str) -> object:
+    try:
+        return setting.kind(text)
+    except ValueError:
+        raise ConfigError(
+            f"{setting.name} is {text!r}; expected {setting.kind.__name__}: {setting.help}"
+        ) from None
+
+
+def _kept_secret(project: Path) -> str:
+    """Made once a project. Without a writable project folder it lives as long as the process:
+    links sent by it stop working, which `warmline check` says."""
+    path = project / "var" / "secret_key"
+    try:
+        return path.read_text().strip()
+    except OSError:
+        pass
+    made = secrets.token_urlsafe(50)
+    if (project / "warmline.yaml").exists():
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(made)
+        except FileExistsError:
+            return path.read_text().strip()
+        except OSError:
+            return made
+    return made

@@ -1,0 +1,164 @@
+"""Bytes of an export → rows, one after the other, so that a file of any size takes little memory.
+
+Nothing here raises for what a file holds: a row that cannot be read comes as a `Row` with a
+`fault`, and the rows after it are still read. A JSON array alone is read whole, up to a limit.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from charset_normalizer import from_bytes
+
+from warmline.connectors.files.delimited import delimited_rows
+from warmline.connectors.files.objects import array_rows, line_rows
+from warmline.connectors.files.shapes import Row, Unreadable
+from warmline.connectors.files.workbook import workbook_rows
+
+ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx")
+_SAMPLE = 64 * 1024
+_CHUNK = 1024 * 1024
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def rows(path: Path, encoding: str = "auto") -> Iterator[Row]:
+    """Every row of the file. The last may be a fault that says why there are no more."""
+    number = 0
+    try:
+        for row in _rows(path, encoding):
+            number = row.number
+            yield row
+    except Unreadable as error:
+        yield Row(number + 1, fault=str(error))
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        yield Row(
+            number + 1,
+            fault=f"the compressed file ends or breaks after row {number}; expected it whole: "
+            "copy it again",
+        )
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        yield Row(number + 1, fault=f"the file cannot be read: {why}")
+
+
+def _rows(path: Path, encoding: str) -> Iterator[Row]:
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK\x03\x04"):
+        yield from workbook_rows(path)
+    elif start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise Unreadable("found an old Excel workbook (XLS); expected XLSX or CSV: save it so")
+    else:
+        gzipped = start.startswith(b"\x1f\x8b")
+        name = path.name.lower().removesuffix(".gz")
+        found = _encoding(path, gzipped) if encoding == "auto" else encoding
+        with _text(path, gzipped, found) as text:
+            kind = _kind(name, text)
+        with _text(path, gzipped, found) as text:
+            if kind == "json":
+                yield from array_rows(text)
+            elif kind == "jsonl":
+                yield from line_rows(text)
+            else:
+                yield from delimited_rows(text, "\t" if name.endswith((".tsv", ".tab")) else "")
+
+
+@contextmanager
+def _binary(path: Path, gzipped: bool) -> Iterator[io.BufferedReader | gzip.GzipFile]:
+    with path.open("rb") as raw:
+        if not gzipped:
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
+            yield unpacked
+
+
+@contextmanager
+def _text(path: Path, gzipped: bool, encoding: str) -> Iterator[io.TextIOWrapper]:
+    with _binary(path, gzipped) as raw:
+        text = io.TextIOWrapper(raw, encoding=encoding, errors="replace", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
+
+
+# Encodings
+
+
+def _encoding(path: Path, gzipped: bool) -> str:
+    """By its mark; else UTF-8 where the whole file is; else by what charset-normalizer finds."""
+    with _binary(path, gzipped) as raw:
+        start = raw.read1(_SAMPLE)
+        for bom, name in _BOMS:
+            if start.startswith(bom):
+                return name
+        nuls = start.count(0)
+        if nuls > len(start) // 4:
+            return "utf-16-le" if start[1::2].count(0) > nuls // 2 else "utf-16-be"
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        chunk = start
+        while chunk:
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                at = max(0, error.start - _SAMPLE // 2)
+                return _old_encoding(chunk[at : at + _SAMPLE])
+            try:
+                chunk = raw.read1(_CHUNK)
+            except (EOFError, zlib.error, gzip.BadGzipFile):
+                break  # said by the row that it breaks at
+    return "utf-8"
+
+
+def _old_encoding(sample: bytes) -> str:
+    found = from_bytes(sample)
+    best = found.best()
+    if best is None:
+        return "cp1252"
+    for match in found:
+        # Many one-byte encodings differ in a handful of letters; Windows's is the usual one.
+        close = match.chaos <= best.chaos + 0.02 and match.coherence >= best.coherence - 0.1
+        if close and "cp1252" in (match.encoding, *match.could_be_from_charset):
+            return "cp1252"
+    return best.encoding
+
+
+def _kind(name: str, text: io.TextIOWrapper) -> str:
+    """json, jsonl or delimited; the ending decides where it is a known one."""
+    if name.endswith((".csv", ".tsv", ".tab")):
+        return "delimited"
+    if name.endswith((".jsonl", ".ndjson")):
+        return "jsonl"
+    first = _next_line(text)
+    if first.startswith("["):
+        return "json"
+    if first.startswith("{"):
+        try:
+            json.loads(first)
+        except (ValueError, RecursionError):
+            return "json"
+        return "jsonl" if _next_line(text) else "json"
+    return "json" if name.endswith(".json") else "delimited"
+
+
+def _next_line(text: io.TextIOWrapper) -> str:
+    """The next line that is not blank, or the beginning of it; empty at the end."""
+    for _ in range(1000):
+        line = text.readline(_CHUNK)
+        if not line or (line := line.strip("\ufeff \t\r\n")):
+            return line
+    return ""

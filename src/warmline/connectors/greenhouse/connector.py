@@ -1,0 +1,155 @@
+"""Greenhouse as Warmline sees it: what it can do, and the settings that it is given."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from warmline.connectors.greenhouse import checkup, polled, webhooks
+from warmline.connectors.greenhouse.facts import stamp
+from warmline.connectors.greenhouse.harvest import PER_PAGE_MAX, Access, Harvest
+from warmline.connectors.greenhouse.mapping import StageKinds
+from warmline.connectors.greenhouse.sweeps import STREAMS, Sweeps
+from warmline.core.errors import BadSignature, ConfigError, Malformed
+from warmline.core.events import Event, StageKind
+from warmline.kit.signatures import hmac_sha256, require_equal, require_header
+from warmline.ports import Channel, Finding, Options, Page, Received
+
+SIGNATURE = "signature"
+SIGNATURE_SCHEME = "sha256"
+EVENT_ID = "greenhouse-event-id"
+EVENT_ID_LENGTH_MAX = 64
+OVERLAP_MINUTES_MAX = 7 * 24 * 60
+
+_SET_BY_STAGE_NAMES = frozenset(kind.value for kind in StageKind) - {"hired", "rejected"}
+
+
+class Greenhouse:
+    """Webhooks in, and the Harvest v3 API read for what webhooks do not tell.
+
+    Settings are checked here, secrets only where they are used: a connection may live from
+    webhooks alone, or from polling alone."""
+
+    def __init__(self, options: Options) -> None:
+        settings, secrets = options.settings, options.secrets
+        self._now = options.now
+        self._webhook_secret = secrets.get("webhook_secret", "")
+        self._kinds = StageKinds(_stages(settings.get("stages")))
+        self._access = Access(
+            base_url=_text(settings, "base_url", "https://harvest.greenhouse.io/v3"),
+            token_url=_text(settings, "token_url", "https://auth.greenhouse.io/token"),
+            client_id=secrets.get("client_id", ""),
+            client_secret=secrets.get("client_secret", ""),
+            user_id=_text(settings, "user_id", ""),
+        )
+        self._overlap = timedelta(
+            minutes=_number(settings, "overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)
+        )
+        self._per_page = _number(settings, "per_page", PER_PAGE_MAX, 1, PER_PAGE_MAX)
+        # Made when first used: who only receives webhooks opens no connection.
+        self._lock = threading.Lock()
+        self._harvest: Harvest | None = None
+        self._sweeps: Sweeps | None = None
+
+    def close(self) -> None:
+        if self._harvest is not None:
+            self._harvest.close()
+
+    # Webhooks
+
+    def verify(self, received: Received, *, now: datetime) -> None:
+        """Greenhouse signs no time, so an old delivery cannot be told from a new one: the event's
+        key makes a replay harmless."""
+        if not self._webhook_secret:
+            raise ConfigError(
+                "greenhouse: webhook_secret is not set, and without it no webhook is accepted",
+                hint="set it to the Secret Key of the webhook in Greenhouse",
+            )
+        scheme, _, found = require_header(received.headers, SIGNATURE).strip().partition(" ")
+        if scheme.lower() != SIGNATURE_SCHEME:
+            raise BadSignature(
+                "header signature names another scheme than sha256",
+                hint="Greenhouse sends `Signature: sha256 <hex>`; does a proxy rewrite it?",
+            )
+        found = found.strip().lower()
+        expected = hmac_sha256(self._webhook_secret, received.body).hex()
+        if len(found) != len(expected) or not set(found) <= set(string.hexdigits):
+            raise BadSignature(
+                f"header signature is cut off or not hexadecimal: {len(found)} characters,"
+                f" expected {len(expected)}",
+                hint="Greenhouse sends `Signature: sha256 <hex>`; does a proxy shorten it?",
+            )
+        require_equal(found, expected, header=SIGNATURE)
+
+    def delivery_key(self, received: Received) -> str:
+        return received.headers.get(EVENT_ID, "").strip()[:EVENT_ID_LENGTH_MAX]
+
+    # Events
+
+    def parse(self, received: Received) -> list[Event]:
+        if received.channel is Channel.POLL:
+            return polled.parse(received.stream, received.body, kinds=self._kinds)
+        if received.channel is not Channel.WEBHOOK:
+            raise Malformed(f"greenhouse: cannot read what came by {received.channel.value}")
+        token = self.delivery_key(received) or hashlib.sha256(received.body).hexdigest()
+        return webhooks.parse(received.body, token=token, kinds=self._kinds)
+
+    # The API
+
+    def streams(self) -> tuple[str, ...]:
+        return STREAMS
+
+    def start(self, *, now: datetime) -> str:
+        # Later by the overlap, which the first poll takes off again: the hour before is history.
+        return stamp(now + self._overlap)
+
+    def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
+        return self._opened()[1].changes(stream, cursor, now=now)
+
+    def check(self) -> list[Finding]:
+        return checkup.run(self._opened()[0], webhook_secret=self._webhook_secret)
+
+    def _opened(self) -> tuple[Harvest, Sweeps]:
+        with self._lock:
+            if self._harvest is None or self._sweeps is None:
+                self._harvest = Harvest(self._access, now=self._now)
+                self._sweeps = Sweeps(self._harvest, overlap=self._overlap, per_page=self._per_page)
+            return self._harvest, self._sweeps
+
+
+def _text(settings: Mapping[str, object], name: str, default: str) -> str:
+    found = settings.get(name)
+    if found is None or found == "":
+        return default
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        raise ConfigError(f"greenhouse: {name}: found {found!r}, expected text")
+    return str(found).strip()
+
+
+def _number(settings: Mapping[str, object], name: str, default: int, low: int, high: int) -> int:
+    found = settings.get(name)
+    if found is None:
+        return default
+    if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
+        raise ConfigError(
+            f"greenhouse: {name}: found {found!r}, expected a whole number from {low} to {high}"
+        )
+    return found
+
+
+def _stages(found: Any) -> dict[str, StageKind]:
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"greenhouse: stages: found {found!r}, expected `stage name: kind` lines")
+    for name, kind in found.items():
+        if not isinstance(kind, str) or kind not in _SET_BY_STAGE_NAMES:
+            raise ConfigError(
+                f"greenhouse: stages: {name}: found {kind!r}, expected one of"
+                f" {', '.join(sorted(_SET_BY_STAGE_NAMES))}"
+            )
+    return {str(name): StageKind(kind) for name, kind in found.items()}

@@ -1,0 +1,187 @@
+"""The Harvest v3 API: its token, its pages, its look-ups by id. Reads only."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused
+from warmline.kit.http import Door
+
+IDS_MAX = 50  # the vendor's bound on `ids` and its kin
+PER_PAGE_MAX = 500
+LOOK_UP_PAGES_MAX = 20  # 10,000 rows that belong to 50 records: something is wrong
+_RENEW_BEFORE = timedelta(minutes=1)
+_TOKEN_LIFE_UNTOLD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What it takes to read. `user_id` is the `sub` of the token: whose rights it has."""
+
+    base_url: str
+    token_url: str
+    client_id: str
+    client_secret: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    renew_at: datetime
+
+
+class Harvest:
+    """One account. Thread-safe. Throttled, Unreachable and AuthFailed pass to the caller."""
+
+    def __init__(self, access: Access, *, now: Callable[[], datetime]) -> None:
+        self._access = access
+        self._now = now
+        self._door = Door(access.base_url, vendor="Greenhouse", now=now)
+        # A door of its own, because the token's host counts its calls apart.
+        self._sign_in = Door(access.token_url, vendor="Greenhouse sign-in", now=now)
+        self._token: _Token | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self._door.close()
+        self._sign_in.close()
+
+    def page(self, resource: str, params: Mapping[str, str]) -> tuple[list[Any], str]:
+        """The rows of one page, and the cursor of the next one, empty where there is none."""
+        answer = self._get(resource, params)
+        rows = self._door.json(answer)
+        if not isinstance(rows, list):
+            raise Malformed(f"Greenhouse: {resource}: the answer is not a list")
+        return rows, _next_cursor(answer)
+
+    def look_up(
+        self, resource: str, ids: Iterable[str], *, by: str = "ids", **more: str
+    ) -> list[dict[str, Any]]:
+        """Every row of these ids, fifty ids a call. `by` names the parameter."""
+        found: list[dict[str, Any]] = []
+        left = iter(sorted(set(ids)))
+        while batch := list(islice(left, IDS_MAX)):
+            # The vendor accepts the cursor only as the one and only parameter.
+            params = {by: ",".join(batch), "per_page": str(PER_PAGE_MAX), **more}
+            for _ in range(LOOK_UP_PAGES_MAX):
+                rows, cursor = self.page(resource, params)
+                found += [row for row in rows if isinstance(row, dict)]
+                if not cursor:
+                    break
+                params = {"cursor": cursor}
+            else:
+                raise Malformed(
+                    f"Greenhouse: {resource}: more than {LOOK_UP_PAGES_MAX} pages"
+                    f" for {len(batch)} ids"
+                )
+        return found
+
+    def token(self) -> str:
+        """A valid access token: the one at hand, or a new one shortly before it expires."""
+        with self._lock:
+            if self._token is None or self._now() >= self._token.renew_at:
+                self._token = self._new_token()
+            return self._token.text
+
+    def _get(self, resource: str, params: Mapping[str, str]) -> httpx.Response:
+        used = self.token()
+        answer = self._call(resource, params, used, accept=(401,))
+        if answer.status_code != 401:
+            return answer
+        # Revoked before its time, perhaps: one new token, and then the answer stands.
+        with self._lock:
+            if self._token is not None and self._token.text == used:
+                self._token = None
+        return self._call(resource, params, self.token(), accept=())
+
+    def _call(
+        self, resource: str, params: Mapping[str, str], token: str, *, accept: tuple[int, ...]
+    ) -> httpx.Response:
+        try:
+            return self._door.call(
+                "GET",
+                f"/{resource}",
+                params=params,
+                headers={"authorization": f"Bearer {token}"},
+                accept=accept,
+            )
+        except AuthFailed as error:
+            raise AuthFailed(
+                f"Greenhouse does not let these credentials list {resource} ({error.reason})",
+                hint=access_hint(resource),
+            ) from None
+
+    def _new_token(self) -> _Token:
+        access = self._access
+        if not (access.client_id and access.client_secret):
+            missing = "client_secret" if access.client_id else "client_id"
+            raise ConfigError(
+                f"greenhouse: {missing} is not set, and polling and checking need it",
+                hint="create a Harvest v3 (OAuth) credential in Greenhouse: Configure, Dev Center,"
+                " API Credentials",
+            )
+        pair = f"{access.client_id}:{access.client_secret}".encode()
+        form = {"grant_type": "client_credentials"}
+        if access.user_id:
+            form["sub"] = access.user_id
+        try:
+            answer = self._sign_in.call(
+                "POST",
+                access.token_url,
+                form=form,
+                headers={"authorization": f"Basic {base64.b64encode(pair).decode()}"},
+                writes=False,  # a token too many does no harm
+            )
+        except AuthFailed as error:
+            raise _no_token(error.reason) from None
+        except Refused as error:
+            if error.status != 400:  # RFC 6749, 5.2: `invalid_grant` and its kin come as 400
+                raise
+            raise _no_token(error.reason) from None
+        return self._read_token(self._sign_in.json(answer))
+
+    def _read_token(self, found: Any) -> _Token:
+        text = found.get("access_token") if isinstance(found, dict) else None
+        if not (isinstance(text, str) and text and text.isascii() and text.isprintable()):
+            raise Malformed("Greenhouse sign-in: the answer has no access_token")
+        try:
+            expires_at = datetime.fromisoformat(found["expires_at"])
+            expires_at = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
+        except (KeyError, TypeError, ValueError):
+            expires_at = self._now() + _TOKEN_LIFE_UNTOLD
+        return _Token(text, expires_at - _RENEW_BEFORE)
+
+
+def access_hint(resource: str) -> str:
+    return (
+        f"give the API credential the scope harvest:{resource}:list, and let user_id name a Site"
+        " Admin: Greenhouse lists nothing to anybody else"
+    )
+
+
+def _no_token(reason: str) -> AuthFailed:
+    return AuthFailed(
+        f"Greenhouse gives no token for these credentials ({reason})",
+        hint="check client_id and client_secret (a Harvest v3 credential, not a v1 key), and that"
+        " user_id is the id of an active Site Admin",
+    )
+
+
+def _next_cursor(answer: httpx.Response) -> str:
+    """The cursor of `Link: <…?cursor=…>; rel="next"`. Only the cursor is taken from it: where to
+    call stays our own setting."""
+    url = answer.links.get("next", {}).get("url", "")
+    try:
+        return parse_qs(urlsplit(url).query).get("cursor", [""])[0]
+    except ValueError:
+        raise Malformed("Greenhouse: the address of the next page cannot be read") from None

@@ -1,0 +1,87 @@
+"""HubSpot: contacts are upserted by e-mail address; what people did comes back as webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from warmline.connectors.hubspot import checks, webhooks
+from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
+from warmline.connectors.hubspot.mapping import properties_from, same, values_for
+from warmline.connectors.hubspot.upsert import Upsert, addresses
+from warmline.core.actions import Action
+from warmline.core.errors import ConfigError
+from warmline.core.events import Event
+from warmline.core.outcomes import Outcome, OutcomeKind
+from warmline.kit.http import TIMEOUT_S, Door
+from warmline.ports import Finding, Options, Received
+
+BASE_URL = "https://api.hubapi.com"
+
+
+class HubSpot:
+    """receives_webhooks, parses, applies_actions, checks. Thread-safe."""
+
+    def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._table = properties_from(options.settings.get("properties"))
+        self._client_secret = _secret(options, "client_secret")
+        self._door = Door(
+            str(options.settings.get("base_url") or BASE_URL),
+            vendor="HubSpot",
+            timeout_s=timeout_s,
+            now=options.now,
+        )
+        self._contacts = Contacts(self._door, _secret(options, "access_token"))
+
+    def close(self) -> None:
+        self._door.close()
+
+    def verify(self, received: Received, *, now: datetime) -> None:
+        webhooks.verify(received, client_secret=self._client_secret, now=now)
+
+    def delivery_key(self, received: Received) -> str:
+        """None. HubSpot numbers entries, not deliveries; a repeat may group them otherwise and
+        counts `attemptNumber` up, and `eventId` is not unique. So each entry is an event with a
+        key of its own, and a repeat is known by these."""
+        return ""
+
+    def parse(self, received: Received) -> list[Event]:
+        return webhooks.parse(received)
+
+    def batch_max(self) -> int:
+        return BATCH_MAX
+
+    def apply(self, actions: Sequence[Action]) -> list[Outcome]:
+        return Upsert(self._contacts, self._table, actions).run()
+
+    def find(self, action: Action) -> Outcome | None:
+        """DONE where the person's contact holds all that was to be written; None where there is
+        no contact, or it holds something else. Raises where it could not be looked at."""
+        try:
+            wanted = values_for(action.fields, self._table)
+        except ValueError:
+            return None  # such an action is refused before it is sent
+        kinds = {entry.name: entry.kind for entry in self._table.values()}
+        names = ("email", *wanted)
+        keys = [(action.contact.external_id, False)] if action.contact.external_id else []
+        for key, by_email in [*keys, *((email, True) for email in addresses(action))]:
+            contact = self._contacts.read(key, names, by_email=by_email)
+            if contact is None:
+                continue
+            if all(same(text, contact.properties.get(n), kinds[n]) for n, text in wanted.items()):
+                return _found(contact)
+        return None
+
+    def check(self) -> list[Finding]:
+        return checks.check(self._contacts, self._table)
+
+
+def _found(contact: Contact) -> Outcome:
+    return Outcome(OutcomeKind.DONE, "found written", external_id=contact.id)
+
+
+def _secret(options: Options, name: str) -> str:
+    value = options.secrets.get(name, "").strip()
+    if not value:
+        raise ConfigError(f"hubspot: connection {options.name} has no {name}")
+    return value

@@ -1,0 +1,1 @@
+"""Mail over SMTP: any mail server or relay that takes submissions."""

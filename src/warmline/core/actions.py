@@ -1,0 +1,46 @@
+"""What to do, in the imperative, and the fields a trigger may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class ActionKind(StrEnum):
+    CONTACT_UPSERT = "contact.upsert"  # look up, then create or update, the contact in the CRM
+    SEQUENCE_ENROL = "sequence.enrol"  # put the candidate on a sequence; done by Warmline itself
+
+
+# What `pass:` may name, with what each holds. One table: config checks it, docs print it.
+FIELDS: Mapping[str, str] = {
+    "name": "first and last name",
+    "email": "the preferred address",
+    "applied_role": "title of the job of the latest application",
+    "application_date": "date of the latest application (UTC)",
+    "recruiter_owner": "the recruiter's e-mail address, or the name where there is none",
+    "stage": "the pipeline stage's own label, of the application that moved last",
+    "interview_date": "start of that application's next interview, or of its last one",
+    "interviewer": "names of the interviewers of that interview",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRef:
+    """How to find the contact: its id where we know it, then every address, preferred first."""
+
+    external_id: str = ""
+    emails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`key` makes it happen once: the same key is never applied twice with effect."""
+
+    key: str
+    kind: ActionKind
+    candidate_id: int
+    contact: ContactRef = field(default_factory=ContactRef)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    occurred_at: datetime | None = None

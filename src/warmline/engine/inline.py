@@ -1,0 +1,186 @@
+"""Lanes drained by threads in the one process: the default engine.
+
+New work wakes a thread at once; the tick finds what falls due and every lane whose poke was lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+
+from django.db import connections
+
+from warmline.engine.work import Worker, families, look
+from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.reconcile import poll
+from warmline.flows.recover import recover
+from warmline.flows.runtime import Lane, Runtime
+from warmline.store.db import writing
+from warmline.store.sole import SoleRunner
+from warmline.store.statuses import LANES
+
+log = logging.getLogger("warmline.engine")
+
+# How long a thread waits after it is woken, so that what comes together is done together.
+GATHER_S = 0.01
+PAUSE_AFTER_CRASH_S = 1.0
+
+
+class _Family:
+    """The poked lanes of one kind of work, and the threads that drain them. A lane is drained by
+    one thread at a time; a thread takes its share of the poked lanes as one batch."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.name, self.threads = name, threads
+        self.share = -(-LANES // threads)
+        self._poked: set[int] = set()
+        self._running: set[int] = set()
+        self._changed = threading.Condition()
+
+    def poke(self, numbers: Iterable[int]) -> None:
+        with self._changed:
+            self._poked.update(numbers)
+            self._changed.notify()
+
+    def take(self, stop: threading.Event) -> set[int]:
+        """Lanes to drain now, exclusively; empty when stopping."""
+        with self._changed:
+            while not stop.is_set():
+                free = self._poked - self._running
+                if free:
+                    taken = set(sorted(free)[: self.share])
+                    self._poked -= taken
+                    self._running |= taken
+                    return taken
+                self._changed.wait(timeout=1.0)
+        return set()
+
+    def give_back(self, lanes: set[int], *, more: bool) -> None:
+        with self._changed:
+            self._running -= lanes
+            if more:
+                self._poked |= lanes
+            self._changed.notify()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class Inline:
+    def __init__(self, runtime: Runtime, *, mail_threads: int = 2, tick_s: float = 1.0) -> None:
+        self._runtime = runtime
+        self._tick_s = tick_s
+        self._families = {
+            name: _Family(name, mail_threads if name == "mail" else _threads(name))
+            for name in families(runtime)
+        }
+        self._crashes: set[str] = set()
+        runtime.poke = self.poke
+
+    def poke(self, lanes: Iterable[Lane]) -> None:
+        """After commit, a hint: these lanes have work."""
+        grouped: dict[str, set[int]] = {}
+        for lane in lanes:
+            grouped.setdefault(lane.family, set()).add(lane.number)
+        for name, numbers in grouped.items():
+            family = self._families.get(name)
+            if family is not None:
+                family.poke(numbers)
+
+    def run(self, stop: threading.Event) -> None:
+        """Drain poked lanes and tick until `stop`; then finish or release what is claimed.
+
+        Raises WarmlineError where another process runs this ledger already.
+        """
+        runtime = self._runtime
+        runtime.stopping = stop
+        with SoleRunner():
+            recovered = recover(runtime, alone=True)
+            log.info("action=engine_started recovered=%d", recovered)
+            threads = [
+                threading.Thread(target=self._work, args=(family,), name=f"{family.name}-{i}")
+                for family in self._families.values()
+                for i in range(family.threads)
+            ]
+            threads += [
+                threading.Thread(target=self._poll, args=(name,), name=f"poll:{name}")
+                for name in runtime.connections_that("lists_changes")
+                if runtime.role(name) != "files"
+            ]
+            for thread in threads:
+                thread.start()
+            self._tick(stop)
+            for family in self._families.values():
+                family.wake()
+            for thread in threads:
+                thread.join()
+            recover(runtime, alone=False)
+            connections.close_all()
+            log.info("action=engine_stopped")
+
+    def _tick(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self.poke(look(self._runtime))
+                self._well()
+            except Exception as error:
+                self._crashed("tick", error)
+            stop.wait(self._tick_s)
+
+    def _work(self, family: _Family) -> None:
+        stop = self._runtime.stopping
+        worker = Worker(self._runtime)
+        while lanes := family.take(stop):
+            more = False
+            try:
+                stop.wait(GATHER_S)
+                more = worker.drain(family.name, lanes)
+            except Exception as error:
+                self._crashed(family.name, error)
+                more = True
+                stop.wait(PAUSE_AFTER_CRASH_S)
+            finally:
+                family.give_back(lanes, more=more)
+        worker.close()
+        connections.close_all()
+
+    def _poll(self, name: str) -> None:
+        stop = self._runtime.stopping
+        every_s = self._runtime.project.file.poll_minutes * 60
+        while not stop.is_set():
+            try:
+                poll(self._runtime, name)
+            except Exception as error:
+                self._crashed(f"poll:{name}", error)
+            stop.wait(every_s)
+        connections.close_all()
+
+    def _crashed(self, where: str, error: Exception) -> None:
+        """A bug, or the database is away (a full disk, for one). The work waits in its rows."""
+        log.exception("action=crashed where=%s", where, exc_info=error)
+        connections.close_all()
+        self._crashes.add(f"engine:{where}")
+        try:
+            with writing():
+                open_incident(
+                    f"engine:{where}",
+                    f"{where} failed: {type(error).__name__}",
+                    now=self._runtime.now(),
+                    hint="the work waits and is tried again; the log has the details",
+                )
+        except Exception:
+            log.exception("action=incident_not_written where=%s", where)
+
+    def _well(self) -> None:
+        """After a crash, once the tick gets through: the database answers again."""
+        if self._crashes:
+            keys, self._crashes = self._crashes, set()
+            with writing():
+                resolve(keys, "it works again", now=self._runtime.now())
+
+
+def _threads(family: str) -> int:
+    """Interpreting is one at a time a connection, in order; calls to a vendor overlap."""
+    return 2 if family.startswith("act:") else 1

@@ -1,0 +1,71 @@
+"""What draining a lane means, whatever runs the lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from warmline.flows import act, interpret
+from warmline.flows.nurture import tick as nurture_tick
+from warmline.flows.recover import due_lanes, recover
+from warmline.flows.runtime import Lane, Runtime
+from warmline.flows.send import Post
+
+
+class Worker:
+    """Drains lanes of any family, with a mail connection of its own. Not shared by threads."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._post = Post(runtime)
+
+    def drain(self, family: str, lanes: Collection[int]) -> bool:
+        """One batch. True where there may be more."""
+        kind, _, name = family.partition(":")
+        if kind == "intake":
+            if name not in self._runtime.connectors:
+                return False  # of a connection that the project no longer has: it waits
+            return interpret.drain(self._runtime, name)
+        if kind == "act":
+            if name not in self._runtime.connections_that("applies_actions"):
+                return False
+            return act.drain(self._runtime, name, lanes)
+        return self._post.drain(lanes)
+
+    def close(self) -> None:
+        self._post.close()
+
+
+def families(runtime: Runtime) -> list[str]:
+    """Every family of lanes that this project can have work in."""
+    return [
+        *(f"intake:{name}" for name in runtime.connections_that("parses")),
+        *(f"act:{name}" for name in runtime.connections_that("applies_actions")),
+        "mail",
+    ]
+
+
+def look(runtime: Runtime) -> set[Lane]:
+    """One tick: take up what lapsed, plan what falls due, name the lanes that have work."""
+    recover(runtime)
+    return nurture_tick(runtime) | due_lanes(runtime)
+
+
+def run_until_idle(runtime: Runtime, worker: Worker, *, rounds_max: int = 100_000) -> int:
+    """Drain everything that is due at `runtime.now()`, in this thread. Returns the batches done.
+
+    For virtual clocks and for verbs that need no engine: what is due later stays for later.
+    """
+    done = 0
+    while done < rounds_max:
+        lanes = look(runtime)
+        grouped: dict[str, set[int]] = {}
+        for lane in lanes:
+            grouped.setdefault(lane.family, set()).add(lane.number)
+        worked = False
+        for family in sorted(grouped):
+            while worker.drain(family, grouped[family]):
+                worked = True
+                done += 1
+        if not worked and look(runtime) == lanes:
+            return done
+    raise RuntimeError(f"still busy after {rounds_max} batches")

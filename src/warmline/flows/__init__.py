@@ -1,0 +1,1 @@
+"""Use cases, one a module: what Warmline does, in order, over the ledger."""

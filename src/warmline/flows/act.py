@@ -1,0 +1,287 @@
+"""Actions into outcomes: claim, ask the connector, write down what it said.
+
+The claim is a compare-and-swap that carries the runner's token and lapses, so that a killed
+runner's work is taken up again; two runners can never both hold one row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from warmline.core.actions import Action as CoreAction
+from warmline.core.actions import ActionKind, ContactRef
+from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, WarmlineError
+from warmline.core.outcomes import Outcome, OutcomeKind
+from warmline.core.policy import NO_ADDRESS
+from warmline.core.retries import ATTEMPTS_MAX, backoff_s
+from warmline.flows.fields import Known, known, values
+from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.release import no_address_incident
+from warmline.flows.runtime import Runtime
+from warmline.ports import AppliesActions
+from warmline.store.db import locked_ids, writing
+from warmline.store.models import Action, ExternalId
+from warmline.store.statuses import ActionStatus
+
+log = logging.getLogger("warmline.act")
+
+CLAIM_FOR = timedelta(seconds=120)
+_WAITING = (ActionStatus.PLANNED, ActionStatus.UNKNOWN)
+
+
+def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
+    """Carry out one batch of what these lanes have due. True where there may be more."""
+    connector: AppliesActions = runtime.connectors[target]
+    size = connector.batch_max()
+    claimed = _claim(runtime, target, lanes, size)
+    if not claimed:
+        return False
+    people = known(action.candidate_id for action in claimed)
+    contacts = _contacts(target, people)
+    todo: list[tuple[Action, CoreAction]] = []
+    outcomes: dict[int, Outcome] = {}
+    now = runtime.now()
+    together = _passes_together(claimed)
+    for row in claimed:
+        one = people[row.candidate_id]
+        outcome = _without_asking(row, one, contacts.get(row.candidate_id))
+        if outcome is None:
+            fields = values(one, together[row.candidate_id], now)
+            written = contacts.get(row.candidate_id)
+            if written is not None and fields and _same(written, fields):
+                outcome = Outcome(OutcomeKind.ALREADY_DONE, "the contact has these values already")
+            else:
+                todo.append((row, _core(row, one, written, fields)))
+        if outcome is not None:
+            outcomes[row.pk] = outcome
+    asked = _ask(connector, todo)
+    outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
+    _write(runtime, target, claimed, outcomes, {row.pk: core for row, core in todo})
+    return len(claimed) == size
+
+
+def _claim(runtime: Runtime, target: str, lanes: Collection[int], size: int) -> list[Action]:
+    """Up to `size` due actions, oldest first, now ours. What was `unknown` stays marked so in
+    memory, to be looked for before it is tried again."""
+    now = runtime.now()
+    with writing():
+        due = list(
+            Action.objects.filter(
+                target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now
+            ).order_by("id")[:size]
+        )
+        ours = set(locked_ids("warmline_action", [row.pk for row in due]))
+        due = [row for row in due if row.pk in ours]
+        Action.objects.filter(pk__in=ours, status__in=_WAITING).update(
+            status=ActionStatus.CLAIMED,
+            claimed_by=runtime.token,
+            claim_until=now + CLAIM_FOR,
+        )
+    return due
+
+
+def _contacts(target: str, people: dict[int, Known]) -> dict[int, ExternalId]:
+    rows = ExternalId.objects.filter(
+        candidate__in=people, connection=target, contact=True, gone_at__isnull=True
+    )
+    return {row.candidate_id: row for row in rows}
+
+
+def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
+    """All fields that a candidate's actions in this batch pass: one write serves them all."""
+    together: dict[int, dict[str, None]] = {}
+    for row in claimed:
+        together.setdefault(row.candidate_id, {}).update(dict.fromkeys(row.passes))
+    return {candidate: list(names) for candidate, names in together.items()}
+
+
+def _without_asking(row: Action, one: Known, contact: ExternalId | None) -> Outcome | None:
+    """The outcome where the ledger alone decides it."""
+    if one.candidate.erased_at is not None:
+        return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
+    if not one.emails and contact is None:
+        return Outcome(OutcomeKind.REFUSED, NO_ADDRESS)
+    return None
+
+
+def _same(contact: ExternalId, fields: dict[str, str]) -> bool:
+    return all(contact.written.get(name) == value for name, value in fields.items())
+
+
+def _core(
+    row: Action, one: Known, contact: ExternalId | None, fields: dict[str, str]
+) -> CoreAction:
+    return CoreAction(
+        key=row.key,
+        kind=ActionKind(row.kind),
+        candidate_id=row.candidate_id,
+        contact=ContactRef(contact.external_id if contact else "", tuple(one.emails)),
+        fields=fields,
+        occurred_at=row.planned_at,
+    )
+
+
+def _ask(connector: AppliesActions, todo: Sequence[tuple[Action, CoreAction]]) -> list[Outcome]:
+    """One outcome an action, in order, whatever the connector or the network does."""
+    outcomes: dict[str, Outcome] = {}
+    fresh: list[CoreAction] = []
+    for row, core in todo:
+        found = _find(connector, core) if row.status == ActionStatus.UNKNOWN else None
+        if found is not None:
+            outcomes[core.key] = found
+        else:
+            fresh.append(core)
+    if fresh:
+        try:
+            said = connector.apply(fresh)
+        except Exception as error:
+            said = [_from_error(error)] * len(fresh)
+        outcomes.update({core.key: outcome for core, outcome in zip(fresh, said, strict=True)})
+    return [outcomes[core.key] for _, core in todo]
+
+
+def _find(connector: AppliesActions, core: CoreAction) -> Outcome | None:
+    """Did it happen? Where that cannot be learned now, it stays unknown until later."""
+    try:
+        return connector.find(core)
+    except Exception as error:
+        outcome = _from_error(error)
+        return Outcome(OutcomeKind.UNKNOWN, outcome.reason, after_s=outcome.after_s)
+
+
+def _from_error(error: Exception) -> Outcome:
+    """What an error of the whole call means for each action in it."""
+    if isinstance(error, Throttled):
+        return Outcome(OutcomeKind.LATER, error.reason, after_s=error.after_s)
+    if isinstance(error, Unsure):
+        return Outcome(OutcomeKind.UNKNOWN, error.reason)
+    if isinstance(error, (Unreachable, AuthFailed)):
+        return Outcome(OutcomeKind.LATER, error.reason)
+    if isinstance(error, WarmlineError):
+        return Outcome(OutcomeKind.REFUSED, error.reason)
+    log.exception("action=apply", exc_info=error)
+    # A bug of ours or of the connector: nothing is known of what was written.
+    return Outcome(OutcomeKind.UNKNOWN, f"the connector failed: {type(error).__name__}")
+
+
+def _write(
+    runtime: Runtime,
+    target: str,
+    claimed: Sequence[Action],
+    outcomes: dict[int, Outcome],
+    asked: dict[int, CoreAction],
+) -> None:
+    now = runtime.now()
+    plain: dict[tuple[ActionStatus, str], list[int]] = {}
+    good: list[str] = []
+    with writing():
+        for row in claimed:
+            outcome = outcomes[row.pk]
+            if outcome.kind in (OutcomeKind.LATER, OutcomeKind.UNKNOWN):
+                _again(runtime, target, row, outcome, now)
+                continue
+            if outcome.kind is OutcomeKind.REFUSED:
+                _refused(target, row, outcome, now)
+            elif row.attempts or row.reason:
+                good.append(f"action:{row.key}")
+            plain.setdefault((ActionStatus(outcome.kind), outcome.reason), []).append(row.pk)
+            if row.pk in asked and outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
+                _remember(target, row, asked[row.pk], outcome)
+        for (status, reason), ids in plain.items():
+            Action.objects.filter(pk__in=ids, claimed_by=runtime.token).update(
+                status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
+            )
+        if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked):
+            good.append(_trouble(target))
+        if good:
+            resolve(good, "it works again", now=now)
+
+
+def _trouble(target: str) -> str:
+    """The key of the incident that a connection in trouble opens: one, and not one an action."""
+    return f"{target}:trouble"
+
+
+def _again(runtime: Runtime, target: str, row: Action, outcome: Outcome, now: datetime) -> None:
+    """Not now: when it is tried again, and until when it is worth trying."""
+    attempts = row.attempts + 1
+    wait_s = outcome.after_s
+    if wait_s is None:
+        wait_s = backoff_s(attempts, runtime.chance())
+    elif attempts > 1:
+        wait_s += wait_s * runtime.chance() / 2
+    status = ActionStatus.PLANNED if outcome.kind is OutcomeKind.LATER else ActionStatus.UNKNOWN
+    given_up = attempts >= ATTEMPTS_MAX
+    if given_up:
+        status = ActionStatus.REFUSED
+        _refused(target, row, outcome, now)
+    Action.objects.filter(pk=row.pk, claimed_by=runtime.token).update(
+        status=status,
+        attempts=attempts,
+        reason=outcome.reason,
+        due_at=now + timedelta(seconds=wait_s),
+        finished_at=now if given_up else None,
+        claimed_by="",
+        claim_until=None,
+    )
+    open_incident(
+        _trouble(target),
+        outcome.reason,
+        now=now,
+        connection=target,
+        trigger=row.trigger,
+        record=f"candidate {row.candidate_id}",
+        candidate_id=row.candidate_id,
+        hint="it is tried again by itself",
+    )
+
+
+def _refused(target: str, row: Action, outcome: Outcome, now: datetime) -> None:
+    no_address = outcome.reason == NO_ADDRESS
+    open_incident(
+        no_address_incident(row.candidate_id) if no_address else f"action:{row.key}",
+        outcome.reason,
+        now=now,
+        connection=target,
+        trigger=row.trigger,
+        record=f"candidate {row.candidate_id}",
+        candidate_id=row.candidate_id,
+        hint="add an address in the ATS: the update brings it here, and the rest follows"
+        if no_address
+        else f"mend the cause, then `warmline replay {row.event.delivery_id}`",
+    )
+
+
+def _remember(target: str, row: Action, core: CoreAction, outcome: Outcome) -> None:
+    """The contact's id and the values that it has from us."""
+    external_id = outcome.external_id or core.contact.external_id
+    if not external_id:
+        return
+    mine = ExternalId.objects.filter(
+        candidate_id=row.candidate_id, connection=target, contact=True, gone_at__isnull=True
+    ).first()
+    if mine is not None and mine.external_id == external_id:
+        mine.written = {**mine.written, **core.fields}
+        mine.save(update_fields=["written"])
+        return
+    try:
+        with transaction.atomic():
+            if mine is not None:  # the CRM merged it into another record
+                mine.gone_at = row.planned_at
+                mine.save(update_fields=["gone_at"])
+            ExternalId.objects.update_or_create(
+                connection=target,
+                external_id=external_id,
+                defaults={
+                    "candidate_id": row.candidate_id,
+                    "contact": True,
+                    "written": dict(core.fields),
+                    "gone_at": None,
+                },
+            )
+    except IntegrityError:
+        log.exception("action=remember_contact target=%s candidate=%d", target, row.candidate_id)

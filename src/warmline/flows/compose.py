@@ -1,0 +1,92 @@
+"""A message row into a mail: the step's template, the candidate's data, the headers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from warmline.config.project import Project
+from warmline.core.candidates import normal_email
+from warmline.flows.fields import Known
+from warmline.flows.links import message_id_header, unsubscribe_token
+from warmline.ports import Envelope
+from warmline.store.models import Application, Enrolment, Message
+
+
+def compose(
+    project: Project, message: Message, enrolment: Enrolment, one: Known, now: datetime
+) -> Envelope:
+    """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail, and LookupError where the step is no longer in the sequence's files."""
+    compiled = project.sequences[enrolment.sequence].compiled[message.step]
+    url = f"{project.public_url}/u/{unsubscribe_token(message.pk, now)}"
+    sender_name, sender_address, reply_to = sender(project, one)
+    application = _application(enrolment, one)
+    rendered = compiled.render(
+        {
+            "candidate": {
+                "first_name": one.candidate.first_name,
+                "last_name": one.candidate.last_name,
+                "name": one.candidate.name,
+            },
+            "job": _job(application),
+            "application": {"date": _day(application.applied_at if application else None)},
+            "recruiter": {
+                "name": sender_name,
+                "first_name": sender_name.split()[0] if sender_name else "",
+                "email": reply_to or sender_address,
+            },
+            "company": project.file.company,
+            "postal_address": project.file.postal_address,
+            "careers_url": project.file.careers_url,
+            "unsubscribe_url": url,
+            "content": dict(project.file.content),
+        }
+    )
+    return Envelope(
+        message_id=message_id_header(message.pk, sender_address.rpartition("@")[2]),
+        sender_name=sender_name,
+        sender_address=sender_address,
+        recipient_name=one.candidate.name,
+        recipient_address=one.emails[0],
+        reply_to=reply_to,
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        sent_at=now,
+        headers={
+            # RFC 8058: one POST to this address, without cookies, unsubscribes.
+            "List-Unsubscribe": f"<{url}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            "X-Warmline-Step": f"{enrolment.sequence}/{message.step}",
+            "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
+        },
+    )
+
+
+def sender(project: Project, one: Known) -> tuple[str, str, str]:
+    """Name, address and Reply-To: the recruiter's own, unless the mail server may not send for
+    that domain (`mail.sender.domains`); then the team's, with answers to the recruiter."""
+    default = project.file.mail.sender
+    name, address = one.candidate.owner_name, normal_email(one.candidate.owner_email)
+    if address is None:
+        return name or default.name, default.address, ""
+    if default.domains and address.rpartition("@")[2] not in default.domains:
+        return name or default.name, default.address, address
+    return name or default.name, address, ""
+
+
+def _application(enrolment: Enrolment, one: Known) -> Application | None:
+    for application in one.applications:
+        if application.pk == enrolment.application_id:
+            return application
+    return one.latest
+
+
+def _job(application: Application | None) -> dict[str, str]:
+    job = application.job if application else None
+    if job is None:
+        return {"title": "", "department": "", "office": ""}
+    return {"title": job.title, "department": job.department, "office": job.office}
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment.day} {moment:%B %Y}" if moment else ""

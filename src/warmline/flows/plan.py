@@ -1,0 +1,210 @@
+"""Triggers into actions. What Warmline does itself (enrolling) is done here, in the transaction of
+the event; what others must do is planned for their lanes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from warmline.core.actions import ActionKind
+from warmline.core.segments import Candidacy, segment_of
+from warmline.core.sequences import Sequence, Step
+from warmline.core.triggers import Trigger
+from warmline.flows.facts import Applied, Heard
+from warmline.flows.fields import candidacies
+from warmline.flows.runtime import Lane, Runtime, act_lane, mail_lane
+from warmline.store.models import (
+    Action,
+    Application,
+    Candidate,
+    Enrolment,
+    Message,
+)
+from warmline.store.models import Event as EventRow
+from warmline.store.statuses import ActionStatus, EnrolmentStatus, lane_of
+
+
+@dataclass(slots=True)
+class _Wish:
+    """An enrolment that a trigger asks for."""
+
+    action: Action
+    trigger: Trigger
+    candidate: Candidate
+    application: Application | None
+    event: EventRow
+    refusal: str
+
+
+class Plan:
+    def __init__(self, runtime: Runtime, connection: str, now: datetime) -> None:
+        self._runtime, self._connection, self._now = runtime, connection, now
+        self._actions: list[Action] = []
+        self._wishes: list[_Wish] = []
+        self._candidacies: dict[int, list[Candidacy]] = {}
+
+    def add(self, row: EventRow, heard: Heard, applied: Applied, *, live: bool) -> None:
+        """The actions of one event. `live`: it came as it happened, not by poll or import."""
+        candidate = applied.candidate
+        assert candidate is not None  # noqa: S101 - the caller asks only for such
+        event = heard.event
+        if applied.kind is not event.kind:
+            event = replace(event, kind=applied.kind)
+        context = _context(applied, heard)
+        for trigger in self._runtime.project.triggers.for_event(event, self._connection, context):
+            action = Action(
+                key=f"{trigger.name}|{self._connection}|{row.key}"[:350],
+                trigger=trigger.name[:100],
+                kind=trigger.do,
+                target=trigger.target,
+                passes=list(trigger.passes),
+                candidate=candidate,
+                event=row,
+                planned_at=self._now,
+                lane=lane_of(candidate.pk),
+                due_at=self._now,
+            )
+            if trigger.do is ActionKind.SEQUENCE_ENROL:
+                refusal = "" if live else self._too_old(trigger, heard.at)
+                self._wishes.append(
+                    _Wish(action, trigger, candidate, applied.application, row, refusal)
+                )
+            self._actions.append(action)
+
+    def _too_old(self, trigger: Trigger, at: datetime) -> str:
+        days = self._runtime.project.sequences[trigger.sequence].sequence.enrol_within_days
+        if self._now - at <= timedelta(days=days):
+            return ""
+        return f"not enrolled: it happened more than {days:g} days before we heard of it"
+
+    def write(self) -> set[Lane]:
+        """Write actions, enrolments and first messages. Returns the lanes to poke."""
+        lanes = self._enrol()
+        if self._actions:
+            Action.objects.bulk_create(self._actions)
+        lanes |= {
+            act_lane(a.target, a.lane) for a in self._actions if a.status == ActionStatus.PLANNED
+        }
+        return lanes
+
+    def _enrol(self) -> set[Lane]:
+        if not self._wishes:
+            return set()
+        taken = set(
+            Enrolment.objects.filter(
+                candidate__in={w.candidate.pk for w in self._wishes},
+                sequence__in={w.trigger.sequence for w in self._wishes},
+            ).values_list("candidate_id", "sequence")
+        )
+        self._candidacies = candidacies(w.candidate.pk for w in self._wishes)
+        enrolments: list[Enrolment] = []
+        for wish in self._wishes:
+            self._decide(wish, taken, enrolments)
+        Enrolment.objects.bulk_create(enrolments)
+        first = [
+            plan_message(enrolment, loaded.steps[0], self._now, due_at=self._now)
+            for enrolment in enrolments
+            if (loaded := self._sequence(enrolment.sequence)).steps[0].day == 0
+        ]
+        Message.objects.bulk_create(first)
+        return {mail_lane(message.lane) for message in first}
+
+    def _sequence(self, name: str) -> Sequence:
+        return self._runtime.project.sequences[name].sequence
+
+    def _other_segment(self, wish: _Wish) -> str:
+        """Nobody is enrolled in a sequence that is not for their segment."""
+        wanted = self._runtime.project.sequences[wish.trigger.sequence].segment
+        candidacies = self._candidacies[wish.candidate.pk]
+        segment, rule = segment_of(
+            candidacies,
+            last_activity=self._now,
+            rules=self._runtime.project.segment_rules,
+            now=self._now,
+        )
+        return "" if segment is wanted else f"{segment} ({rule}), and not {wanted}"
+
+    def _decide(
+        self, wish: _Wish, taken: set[tuple[int, str]], enrolments: list[Enrolment]
+    ) -> None:
+        action, candidate, sequence = wish.action, wish.candidate, wish.trigger.sequence
+        action.finished_at = self._now
+        if wish.refusal:
+            action.status, action.reason = ActionStatus.SKIPPED, wish.refusal
+        elif (candidate.pk, sequence) in taken:
+            action.status, action.reason = ActionStatus.ALREADY_DONE, f"on {sequence} already"
+        elif why_not := self._other_segment(wish):
+            action.status, action.reason = ActionStatus.SKIPPED, why_not
+        elif candidate.do_not_contact:
+            action.status, action.reason = ActionStatus.SKIPPED, "do not contact is set"
+        elif candidate.erased_at is not None:
+            action.status, action.reason = ActionStatus.SKIPPED, "the record was deleted"
+        else:
+            taken.add((candidate.pk, sequence))
+            action.status = ActionStatus.DONE
+            enrolments.append(
+                enrolment_of(self._sequence(sequence), candidate, wish, now=self._now)
+            )
+
+
+def enrolment_of(
+    sequence: Sequence, candidate: Candidate, wish: _Wish, *, now: datetime
+) -> Enrolment:
+    """The enrolment as it stands once a first step that is due at once has been planned; the tick
+    plans the later ones. A candidate without an address is enrolled too: the mail is held, and
+    let go when an address comes."""
+    at_once = sequence.steps[0].day == 0
+    following = sequence.step(2 if at_once else 1)
+    return Enrolment(
+        candidate=candidate,
+        sequence=sequence.name,
+        version=sequence.version,
+        application=wish.application,
+        event=wish.event,
+        enrolled_at=now,
+        next_step=2 if at_once else 1,
+        next_due_at=sequence.due_at(following, now) if following else None,
+        status=EnrolmentStatus.ACTIVE if following else EnrolmentStatus.FINISHED,
+    )
+
+
+def plan_message(enrolment: Enrolment, step: Step, now: datetime, *, due_at: datetime) -> Message:
+    return Message(
+        enrolment=enrolment,
+        step=step.number,
+        step_class=step.step_class,
+        candidate_id=enrolment.candidate_id,
+        planned_at=now,
+        due_at=due_at,
+        lane=lane_of(enrolment.candidate_id),
+    )
+
+
+def _context(applied: Applied, heard: Heard) -> dict[str, Any]:
+    """What a condition may speak of. Absent names make a condition false."""
+    context: dict[str, Any] = {"event": {"kind": str(applied.kind), "word": heard.event.word}}
+    candidate, application = applied.candidate, applied.application
+    if candidate is not None:
+        context["candidate"] = {
+            "name": candidate.name,
+            "tags": list(candidate.tags),
+            "do_not_contact": candidate.do_not_contact,
+        }
+    if application is not None:
+        context["application"] = {
+            "status": str(application.status),
+            "prospect": application.prospect,
+            "role": application.job.title if application.job else "",
+        }
+        if application.stage is not None:
+            context["stage"] = {
+                "name": application.stage.name,
+                "kind": application.stage.kind or "",
+            }
+    if applied.interview is not None:
+        context["interview"] = {
+            "status": str(applied.interview.status),
+            "location": applied.interview.location,
+        }
+    return context

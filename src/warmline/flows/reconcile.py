@@ -1,0 +1,79 @@
+"""Reading what webhooks do not tell: polls, on the same road as the webhooks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from warmline.core.errors import WarmlineError
+from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.intake import delivery_row
+from warmline.flows.runtime import Runtime, intake_lane
+from warmline.ports import Channel, Page, Received
+from warmline.store.db import writing
+from warmline.store.models import Cursor, Delivery
+
+log = logging.getLogger("warmline.reconcile")
+
+
+def poll(
+    runtime: Runtime,
+    connection: str,
+    *,
+    channel: Channel = Channel.POLL,
+    seen: Callable[[int], None] = lambda records: None,
+) -> int:
+    """Read every stream from its cursor on. Returns how many records came that were not known.
+
+    A page's records and the cursor after it are one commit: a kill repeats at most the page in
+    hand. Trouble is an incident; the next poll goes on where this one stopped. `seen` is told the
+    number of records of each page.
+    """
+    connector = runtime.connectors[connection]
+    total = 0
+    try:
+        for stream in connector.streams():
+            cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
+            if made and channel is Channel.POLL:
+                cursor.position = connector.start(now=runtime.now())
+            for page in connector.changes(stream, cursor.position, now=runtime.now()):
+                total += _keep(runtime, connection, cursor, page, channel)
+                seen(len(page.records))
+                if runtime.stopping.is_set():
+                    return total
+    except WarmlineError as error:
+        log.warning("action=poll connection=%s reason=%s", connection, error.reason)
+        with writing():
+            open_incident(
+                f"{connection}:poll",
+                error.reason,
+                now=runtime.now(),
+                connection=connection,
+                hint=error.hint or "it is tried again by itself",
+            )
+        if channel is Channel.IMPORT:
+            raise
+        return total
+    with writing():
+        resolve([f"{connection}:poll"], "it can be read again", now=runtime.now())
+    return total
+
+
+def _keep(runtime: Runtime, connection: str, cursor: Cursor, page: Page, channel: Channel) -> int:
+    now = runtime.now()
+    rows = [
+        delivery_row(
+            connection,
+            Received(channel=channel, body=record.body, received_at=now, stream=page.stream),
+            f"{channel}:{record.key}",
+        )
+        for record in page.records
+    ]
+    with writing():
+        before = Delivery.objects.filter(connection=connection, key__in=[r.key for r in rows])
+        known = before.count()
+        Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+        cursor.position, cursor.read_at = page.cursor, now
+        cursor.save()
+    runtime.poke([intake_lane(connection)])
+    return len(rows) - known

@@ -1,0 +1,59 @@
+"""Work that a killed runner left behind is taken up again."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from warmline.flows.runtime import Lane, Runtime
+from warmline.flows.send import settle_by_rule
+from warmline.store.db import writing
+from warmline.store.models import Action, Delivery, Message
+from warmline.store.statuses import ActionStatus, DeliveryStatus, MessageStatus
+
+
+def recover(runtime: Runtime, *, alone: bool = False) -> int:
+    """Give back every claim that has lapsed; with `alone` (no other runner can be alive) every
+    claim that is not ours. Returns how many.
+
+    An action may have reached the vendor: it is looked for first. A message that was only claimed
+    was not sent; one whose hand-over had begun is an unknown.
+    """
+    now = runtime.now()
+    lapsed = Q(claim_until__lt=now)
+    if alone:
+        lapsed |= ~Q(claimed_by=runtime.token)
+    with writing():
+        count = Action.objects.filter(lapsed, status=ActionStatus.CLAIMED).update(
+            status=ActionStatus.UNKNOWN, due_at=now, claimed_by="", claim_until=None
+        )
+        count += Message.objects.filter(lapsed, status=MessageStatus.CLAIMED).update(
+            status=MessageStatus.PLANNED, claimed_by="", claim_until=None
+        )
+        for message in Message.objects.filter(lapsed, status=MessageStatus.SENDING):
+            settle_by_rule(runtime, message, "the process ended during the hand-over", now)
+            count += 1
+    return count
+
+
+def due_lanes(runtime: Runtime) -> set[Lane]:
+    """Every lane that has work now: what finds the lanes whose poke was lost."""
+    now = runtime.now()
+    lanes = {
+        Lane(f"intake:{name}", 0)
+        for name in Delivery.objects.filter(status=DeliveryStatus.RECEIVED)
+        .order_by()
+        .values_list("connection", flat=True)
+        .distinct()
+    }
+    actions = Action.objects.filter(
+        status__in=[ActionStatus.PLANNED, ActionStatus.UNKNOWN], due_at__lte=now
+    )
+    lanes |= {
+        Lane(f"act:{target}", lane)
+        for target, lane in actions.order_by().values_list("target", "lane").distinct()
+    }
+    messages = Message.objects.filter(status=MessageStatus.PLANNED, due_at__lte=now)
+    lanes |= {
+        Lane("mail", lane) for lane in messages.order_by().values_list("lane", flat=True).distinct()
+    }
+    return lanes

@@ -1,0 +1,128 @@
+"""What every flow is given: the project, its connectors, the time, chance, and a way to say that
+a lane has work."""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from warmline.config.project import Project, secret_name, secret_values
+from warmline.core.errors import ConfigError
+from warmline.kit.manifest import Manifest, make, manifests
+from warmline.ports import Options
+
+
+class Lane(NamedTuple):
+    """`family` says what kind of work, for whom: `intake:ats`, `act:crm`, `mail`. Draining a lane
+    is exclusive; intake has one lane a connection, the others one per share of the candidates."""
+
+    family: str
+    number: int
+
+
+def intake_lane(connection: str) -> Lane:
+    return Lane(f"intake:{connection}", 0)
+
+
+def act_lane(target: str, number: int) -> Lane:
+    return Lane(f"act:{target}", number)
+
+
+def mail_lane(number: int) -> Lane:
+    return Lane("mail", number)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Runtime:
+    """One a process. `token` marks this runner's claims. `chance` gives [0, 1) for jitter."""
+
+    project: Project
+    connectors: Mapping[str, Any]
+    manifests: Mapping[str, Manifest]
+    now: Callable[[], datetime] = utc_now
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    chance: Callable[[], float] = random.random
+    poke: Callable[[Iterable[Lane]], None] = lambda lanes: None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def connections_that(self, capability: str) -> list[str]:
+        """Names of the connections whose connector declares the capability, in file order."""
+        return [
+            name
+            for name in self.project.connections
+            if capability in self.manifests[name].capabilities
+        ]
+
+    def close(self) -> None:
+        """Close the connectors' open connections."""
+        for connector in self.connectors.values():
+            if hasattr(connector, "close"):
+                connector.close()
+
+    def role(self, connection: str) -> str:
+        """`ats`, `crm`, `mail` or `files`; empty for what is not a connection."""
+        manifest = self.manifests.get(connection)
+        return manifest.role if manifest else ""
+
+
+def build(
+    project: Project,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    chance: Callable[[], float] = random.random,
+) -> Runtime:
+    """Make every connector of the project. Raises ConfigError for an unknown one, an unknown or
+    missing setting, and a secret written into the file."""
+    found = manifests()
+    connectors: dict[str, Any] = {}
+    used: dict[str, Manifest] = {}
+    for name, connection in project.connections.items():
+        file = str(project.folder / "warmline.yaml")
+        manifest = found.get(connection.connector)
+        if manifest is None:
+            raise ConfigError(
+                f"connections.{name}.connector is {connection.connector!r}; "
+                f"expected one of {sorted(found)}",
+                file=file,
+            )
+        secrets = tuple(s.name for s in manifest.settings if s.secret)
+        known = {s.name: s for s in manifest.settings if not s.secret}
+        for key in connection.settings:
+            if key in secrets:
+                raise ConfigError(
+                    f"connections.{name}.{key} is a secret; expected it in the environment as "
+                    f"{secret_name(name, key)}, or in a file named by "
+                    f"{secret_name(name, key)}_FILE",
+                    file=file,
+                )
+            if key not in known:
+                raise ConfigError(
+                    f"connections.{name}.{key} is not a setting of {connection.connector}; "
+                    f"expected some of {sorted(known)}",
+                    file=file,
+                )
+        for setting in known.values():
+            if setting.required and setting.name not in connection.settings:
+                raise ConfigError(
+                    f"connections.{name}.{setting.name} is missing: {setting.help}", file=file
+                )
+        defaults = {s.name: s.default for s in known.values() if s.default is not None}
+        options = Options(
+            name=name,
+            settings={**defaults, **connection.settings},
+            secrets=secret_values(name, secrets),
+            now=now,
+            public_url=project.public_url,
+        )
+        connectors[name] = make(manifest, options)
+        used[name] = manifest
+    return Runtime(project=project, connectors=connectors, manifests=used, now=now, chance=chance)

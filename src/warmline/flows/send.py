@@ -1,0 +1,346 @@
+"""Messages into mails: claim, ask the policy, hand over one by one, write down each answer.
+
+`planned -> claimed -> sending -> handed_off`. That a hand-over begins is committed just before it
+does, together with the answer of the one before: a kill leaves at most one unknown a connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from warmline.config.project import UnknownRule
+from warmline.core.candidates import masked
+from warmline.core.errors import WarmlineError
+from warmline.core.events import ApplicationStatus, StageKind
+from warmline.core.mail import MailError
+from warmline.core.outcomes import Outcome, OutcomeKind
+from warmline.core.policy import NO_ADDRESS, CandidateState, hold_reason
+from warmline.core.retries import ATTEMPTS_MAX, backoff_s
+from warmline.core.sequences import StepClass
+from warmline.flows.compose import compose
+from warmline.flows.fields import Known, known
+from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.opt_out import stop_mail, suppress
+from warmline.flows.release import no_address_incident
+from warmline.flows.runtime import Runtime
+from warmline.ports import Envelope, MailSession
+from warmline.store.db import locked_ids, writing
+from warmline.store.models import Enrolment, Message, Suppression
+from warmline.store.statuses import MessageStatus, SuppressionReason
+
+log = logging.getLogger("warmline.send")
+
+BATCH = 20
+CLAIM_FOR = timedelta(seconds=180)
+_TROUBLE = "mail:trouble"
+
+
+@dataclass(slots=True)
+class _Ready:
+    message: Message
+    envelope: Envelope
+
+
+class Post:
+    """One mail connection and what is done over it. One a thread; keeps the connection open."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._connector = runtime.connectors[runtime.project.file.mail.connection]
+        self._session: MailSession | None = None
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def drain(self, lanes: Collection[int]) -> bool:
+        """Send one batch of what these lanes have due. True where there may be more."""
+        runtime = self._runtime
+        claimed, people = _claim(runtime, lanes)
+        if not claimed:
+            return False
+        enrolments = Enrolment.objects.in_bulk([m.enrolment_id for m in claimed])
+        ready = [
+            r
+            for message in claimed
+            if (
+                r := _compose(
+                    runtime,
+                    message,
+                    enrolments[message.enrolment_id],
+                    people[message.candidate_id],
+                )
+            )
+        ]
+        if ready:
+            self._hand_over(ready)
+        return True
+
+    def _hand_over(self, ready: list[_Ready]) -> None:
+        runtime = self._runtime
+        try:
+            session = self._session = self._session or self._connector.open()
+        except WarmlineError as error:
+            with writing():
+                for item in ready:
+                    _record(runtime, item, Outcome(OutcomeKind.LATER, error.reason))
+            return
+        answered: tuple[_Ready, Outcome] | None = None
+        for i, item in enumerate(ready):
+            if runtime.stopping.is_set():
+                _release(runtime, ready[i:])
+                break
+            with writing():
+                if answered is not None:
+                    _record(runtime, *answered)
+                    answered = None
+                begun = _begin(runtime, item)
+            if begun:
+                answered = (item, _send(session, item.envelope))
+        if answered is not None:
+            with writing():
+                _record(runtime, *answered)
+
+
+def _claim(runtime: Runtime, lanes: Collection[int]) -> tuple[list[Message], dict[int, Known]]:
+    """Up to BATCH due messages that the policy lets go now, ours; the others are held. The policy
+    reads present state in the very transaction of the claim (I5, I11)."""
+    now = runtime.now()
+    with writing():
+        due = list(
+            Message.objects.filter(
+                status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now
+            ).order_by("due_at", "id")[:BATCH]
+        )
+        ours = set(locked_ids("warmline_message", [m.pk for m in due]))
+        due = [m for m in due if m.pk in ours]
+        if not due:
+            return [], {}
+        people = known(m.candidate_id for m in due)
+        suppressed = _suppressed(people)
+        going: list[Message] = []
+        for message in due:
+            state = _state(people[message.candidate_id], suppressed)
+            reason = hold_reason(
+                StepClass(message.step_class), state, due_at=message.due_at, now=now
+            )
+            if reason:
+                _hold(message, reason, now, people[message.candidate_id])
+            else:
+                going.append(message)
+        Message.objects.filter(pk__in=[m.pk for m in going], status=MessageStatus.PLANNED).update(
+            status=MessageStatus.CLAIMED, claimed_by=runtime.token, claim_until=now + CLAIM_FOR
+        )
+    return going, people
+
+
+def _suppressed(people: dict[int, Known]) -> dict[str, str]:
+    addresses = [email for one in people.values() for email in one.emails]
+    rows = Suppression.objects.filter(address__in=addresses)
+    return {row.address: f"{row.reason} ({row.source})" for row in rows}
+
+
+def _state(one: Known, suppressed: dict[str, str]) -> CandidateState:
+    return CandidateState(
+        has_address=bool(one.emails),
+        suppressed=next((suppressed[e] for e in one.emails if e in suppressed), ""),
+        do_not_contact=one.candidate.do_not_contact,
+        merged=one.candidate.merged_into_id is not None,
+        erased=one.candidate.erased_at is not None,
+        applications=[
+            (
+                ApplicationStatus(a.status),
+                StageKind(a.stage.kind) if a.stage is not None and a.stage.kind else None,
+            )
+            for a in one.applications
+        ],
+    )
+
+
+def _hold(message: Message, reason: str, now: datetime, one: Known) -> None:
+    Message.objects.filter(pk=message.pk, status=MessageStatus.PLANNED).update(
+        status=MessageStatus.HELD, reason=reason
+    )
+    if reason == NO_ADDRESS:
+        open_incident(
+            no_address_incident(one.candidate.pk),
+            reason,
+            now=now,
+            trigger="mail",
+            record=f"candidate {one.candidate.pk}",
+            candidate_id=one.candidate.pk,
+            hint="add an address in the ATS: the update brings it here, and the rest follows",
+        )
+
+
+def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Known) -> _Ready | None:
+    now = runtime.now()
+    try:
+        envelope = compose(runtime.project, message, enrolment, one, now)
+    except (MailError, LookupError) as error:
+        why = str(error) if isinstance(error, MailError) else "the step is gone from its file"
+        with writing():
+            Message.objects.filter(pk=message.pk, claimed_by=runtime.token).update(
+                status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None
+            )
+            open_incident(
+                f"message:{message.pk}",
+                why,
+                now=now,
+                trigger=f"{enrolment.sequence}/{message.step}",
+                record=f"candidate {message.candidate_id}",
+                candidate_id=message.candidate_id,
+                hint="give the variable a value or a default, then "
+                f"`warmline settle {message.pk} --send`",
+            )
+        return None
+    return _Ready(message, envelope)
+
+
+def _begin(runtime: Runtime, item: _Ready) -> bool:
+    """From here on a lost answer leaves doubt. False where somebody took the message back (an
+    opt-out, a merge): then it does not leave."""
+    now = runtime.now()
+    return bool(
+        Message.objects.filter(
+            pk=item.message.pk, status=MessageStatus.CLAIMED, claimed_by=runtime.token
+        ).update(
+            status=MessageStatus.SENDING,
+            sending_at=now,
+            claim_until=now + CLAIM_FOR,
+            to_address=item.envelope.recipient_address,
+        )
+    )
+
+
+def _send(session: MailSession, envelope: Envelope) -> Outcome:
+    try:
+        return session.send(envelope)
+    except Exception as error:
+        log.exception("action=send message_id=%s", envelope.message_id)
+        return Outcome(OutcomeKind.UNKNOWN, f"the hand-over failed: {type(error).__name__}")
+
+
+def _release(runtime: Runtime, items: Collection[_Ready]) -> None:
+    """Shutting down: what has not begun goes back."""
+    with writing():
+        Message.objects.filter(
+            pk__in=[item.message.pk for item in items],
+            status=MessageStatus.CLAIMED,
+            claimed_by=runtime.token,
+        ).update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
+
+
+def _record(runtime: Runtime, item: _Ready, outcome: Outcome) -> None:
+    """The server's answer, by compare-and-swap. The caller holds the transaction."""
+    now, message = runtime.now(), item.message
+    if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
+        _move(runtime, message, MessageStatus.HANDED_OFF, handed_off_at=now)
+        if message.attempts or message.reason:
+            resolve([_TROUBLE, f"message:{message.pk}"], "mail is accepted again", now=now)
+    elif outcome.kind is OutcomeKind.LATER and message.attempts + 1 < ATTEMPTS_MAX:
+        _later(runtime, message, outcome, now)
+    elif outcome.kind is OutcomeKind.UNKNOWN:
+        settle_by_rule(runtime, message, outcome.reason, now)
+    else:
+        _refused(runtime, item, outcome, now)
+
+
+def _move(runtime: Runtime, message: Message, status: MessageStatus, **values: object) -> None:
+    Message.objects.filter(pk=message.pk, claimed_by=runtime.token).update(
+        status=status, claimed_by="", claim_until=None, **values
+    )
+
+
+def _later(runtime: Runtime, message: Message, outcome: Outcome, now: datetime) -> None:
+    attempts = message.attempts + 1
+    wait_s = outcome.after_s or backoff_s(attempts, runtime.chance())
+    _move(
+        runtime,
+        message,
+        MessageStatus.PLANNED,
+        attempts=attempts,
+        reason=outcome.reason,
+        due_at=now + timedelta(seconds=wait_s),
+    )
+    open_incident(
+        _TROUBLE,
+        outcome.reason,
+        now=now,
+        connection=runtime.project.file.mail.connection,
+        trigger="mail",
+        record=f"candidate {message.candidate_id}",
+        candidate_id=message.candidate_id,
+        hint="it is tried again by itself",
+    )
+
+
+def _refused(runtime: Runtime, item: _Ready, outcome: Outcome, now: datetime) -> None:
+    message = item.message
+    _move(runtime, message, MessageStatus.REFUSED, reason=outcome.reason)
+    address = item.envelope.recipient_address
+    bounced = outcome.detail.get("scope") == "recipient"
+    if bounced:
+        suppress(
+            [address],
+            SuppressionReason.BOUNCED,
+            source=runtime.project.file.mail.connection,
+            now=now,
+            detail=outcome.reason,
+        )
+        stop_mail(message.candidate, "bounced")
+    open_incident(
+        f"message:{message.pk}",
+        f"mail to {masked(address)} was refused for good: {outcome.reason}",
+        now=now,
+        connection=runtime.project.file.mail.connection,
+        trigger="mail",
+        record=f"candidate {message.candidate_id}",
+        candidate_id=message.candidate_id,
+        hint="correct the address in the ATS"
+        if bounced
+        else f"mend the cause, then `warmline settle {message.pk} --send`",
+    )
+
+
+def settle_by_rule(runtime: Runtime, message: Message, reason: str, now: datetime) -> None:
+    """A hand-over without an answer: what `mail.unknown` says for its class, else a person's word.
+    The caller holds the transaction and the claim, or found it lapsed."""
+    rules = runtime.project.file.mail.unknown
+    rule = rules.get(StepClass(message.step_class), UnknownRule.ASK)
+    rows = Message.objects.filter(
+        pk=message.pk, status__in=[MessageStatus.SENDING, MessageStatus.CLAIMED]
+    )
+    free = {"claimed_by": "", "claim_until": None}
+    if rule is UnknownRule.ASSUME_ARRIVED:
+        rows.update(
+            status=MessageStatus.HANDED_OFF,
+            handed_off_at=message.sending_at or now,
+            settled_by=f"rule: {rule}",
+            reason=reason,
+            **free,
+        )
+    elif rule is UnknownRule.SEND_AGAIN:
+        rows.update(
+            status=MessageStatus.PLANNED,
+            due_at=now,
+            settled_by=f"rule: {rule}",
+            reason=reason,
+            **free,
+        )
+    else:
+        rows.update(status=MessageStatus.UNKNOWN, reason=reason, **free)
+        open_incident(
+            f"message:{message.pk}",
+            f"nobody knows whether the mail arrived: {reason}",
+            now=now,
+            connection=runtime.project.file.mail.connection,
+            trigger="mail",
+            record=f"candidate {message.candidate_id}",
+            candidate_id=message.candidate_id,
+            hint=f"`warmline settle {message.pk} --arrived` or `--send`",
+        )

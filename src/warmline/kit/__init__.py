@@ -1,0 +1,1 @@
+"""What connectors are made of: the one HTTP door, signatures, the manifest."""

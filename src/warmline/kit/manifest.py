@@ -1,0 +1,69 @@
+"""A connector's `manifest.toml`: what it is called, what it can do, what it must be given."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from warmline.core.errors import ConfigError
+from warmline.ports import CAPABILITIES, Options
+
+FOLDER = Path(__file__).parent.parent / "connectors"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a connection: a row of the table in the connector's README."""
+
+    name: str
+    help: str
+    default: object = None
+    required: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    name: str
+    title: str
+    role: str  # ats, crm, mail or files
+    capabilities: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    class_name: str
+
+
+@cache
+def manifests() -> Mapping[str, Manifest]:
+    """Every connector folder that has a manifest, by name. A folder is all it takes."""
+    return {
+        path.parent.name: read_manifest(path) for path in sorted(FOLDER.glob("*/manifest.toml"))
+    }
+
+
+def read_manifest(path: Path) -> Manifest:
+    found = tomllib.loads(path.read_text())
+    unknown = set(found["capabilities"]) - set(CAPABILITIES)
+    if unknown:
+        raise ConfigError(
+            f"unknown capabilities {sorted(unknown)}; expected some of {sorted(CAPABILITIES)}",
+            file=str(path),
+        )
+    return Manifest(
+        name=path.parent.name,
+        title=found["title"],
+        role=found["role"],
+        capabilities=tuple(found["capabilities"]),
+        settings=tuple(Setting(name=k, **v) for k, v in found.get("settings", {}).items()),
+        class_name=found["class"],
+    )
+
+
+def make(manifest: Manifest, options: Options) -> Any:
+    """The connector itself: `warmline.connectors.<name>.connector.<class>(options)`."""
+    module = importlib.import_module(f"warmline.connectors.{manifest.name}.connector")
+    return getattr(module, manifest.class_name)(options)

@@ -1,0 +1,393 @@
+"""The ledger's tables. The unique constraints below are the invariants, held by the database:
+
+- I2 one delivery, one event, one action: `delivery_once`, `event_once`, `Action.key`;
+- I3 one person, one candidate, one contact: `CandidateEmail.normal`, `external_id_once`,
+  `contact_once`;
+- I4 one (enrolment, step), one message: `message_once`; one person on a sequence once a run:
+  `enrolment_once`.
+
+All times are UTC. Nothing here is deleted in the ordinary run of things: states move, rows stay.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q, UniqueConstraint
+
+from warmline.core.events import ApplicationStatus, EventKind, InterviewStatus, StageKind
+from warmline.core.sequences import StepClass
+from warmline.ports import Channel
+from warmline.store.statuses import (
+    ActionStatus,
+    DeliveryStatus,
+    EnrolmentStatus,
+    EventEffect,
+    IncidentStatus,
+    MessageStatus,
+    SuppressionReason,
+)
+
+
+def _choices(words: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(word.value, word.value) for word in words]
+
+
+def _word(words: type[StrEnum], default: str | None = None) -> models.CharField[str, str]:
+    """A status column: one word of a closed vocabulary."""
+    if default is None:
+        return models.CharField(max_length=32, choices=_choices(words))
+    return models.CharField(max_length=32, choices=_choices(words), default=default)
+
+
+class Delivery(models.Model):
+    """Raw bytes received. `key` is the sender's id of it, or a hash of the bytes."""
+
+    connection = models.CharField(max_length=64)
+    key = models.CharField(max_length=200)
+    channel = _word(Channel)
+    stream = models.CharField(max_length=64, blank=True, default="")
+    method = models.CharField(max_length=8, default="POST")
+    url = models.CharField(max_length=2000, blank=True, default="")
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+    received_at = models.DateTimeField()
+    status = _word(DeliveryStatus, DeliveryStatus.RECEIVED)
+    reason = models.TextField(blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "key"], name="delivery_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["connection", "id"],
+                condition=Q(status=DeliveryStatus.RECEIVED.value),
+                name="delivery_waiting",
+            )
+        ]
+
+
+class Candidate(models.Model):
+    """A person, across systems. A merged candidate points to the one that stands for both."""
+
+    first_name = models.CharField(max_length=200, blank=True, default="")
+    last_name = models.CharField(max_length=200, blank=True, default="")
+    owner_name = models.CharField(max_length=200, blank=True, default="")
+    owner_email = models.CharField(max_length=254, blank=True, default="")
+    tags = models.JSONField(default=list)
+    phones = models.JSONField(default=list)
+    do_not_contact = models.BooleanField(default=False)
+    as_of = models.DateTimeField(help_text="time of the newest facts applied")
+    created_at = models.DateTimeField()
+    merged_into = models.ForeignKey("self", null=True, on_delete=models.PROTECT)
+    erased_at = models.DateTimeField(null=True)
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+
+class CandidateEmail(models.Model):
+    """An address of a candidate. `normal` belongs to one person; `rank` 0 is preferred."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="emails")
+    normal = models.CharField(max_length=254, unique=True)
+    address = models.CharField(max_length=254)
+    rank = models.SmallIntegerField(default=0)
+
+
+class ExternalId(models.Model):
+    """A record of another system that stands for a candidate: an ATS candidate, a CRM contact.
+
+    `written` holds the field values which that system last confirmed to have from us.
+    """
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="external_ids")
+    connection = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    contact = models.BooleanField(default=False, help_text="a CRM contact that we write to")
+    written = models.JSONField(default=dict)
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "external_id"], name="external_id_once"),
+            UniqueConstraint(
+                fields=["candidate", "connection"],
+                condition=Q(contact=True, gone_at__isnull=True),
+                name="contact_once",
+            ),
+        ]
+
+
+class Job(models.Model):
+    connection = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    title = models.CharField(max_length=300)
+    department = models.CharField(max_length=200, blank=True, default="")
+    office = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "external_id"], name="job_once")
+        ]
+
+
+class Stage(models.Model):
+    """A stage of a pipeline, with the vendor's label and our kind (null where unmapped)."""
+
+    connection = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=32, choices=_choices(StageKind), null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "external_id"], name="stage_once")
+        ]
+
+
+class Application(models.Model):
+    """One candidacy for one job. Two clocks: `as_of` of the facts, `stage_as_of` of the stage."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="applications")
+    connection = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    job = models.ForeignKey(Job, null=True, on_delete=models.PROTECT, db_index=False)
+    stage = models.ForeignKey(Stage, null=True, on_delete=models.PROTECT, db_index=False)
+    status = _word(ApplicationStatus, ApplicationStatus.ACTIVE)
+    prospect = models.BooleanField(default=False)
+    applied_at = models.DateTimeField(null=True)
+    rejected_at = models.DateTimeField(null=True)
+    stage_as_of = models.DateTimeField(null=True)
+    as_of = models.DateTimeField()
+    url = models.CharField(max_length=1000, blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "external_id"], name="application_once")
+        ]
+
+
+class Interview(models.Model):
+    application = models.ForeignKey(
+        Application, null=True, on_delete=models.PROTECT, related_name="interviews"
+    )
+    connection = models.CharField(max_length=64)
+    external_id = models.CharField(max_length=128)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    status = _word(InterviewStatus, InterviewStatus.SCHEDULED)
+    interviewers = models.JSONField(default=list)
+    location = models.CharField(max_length=500, blank=True, default="")
+    as_of = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "external_id"], name="interview_once")
+        ]
+
+
+class Event(models.Model):
+    """What happened, once. `word` is the vendor's own; `effect` says what it changed here."""
+
+    connection = models.CharField(max_length=64)
+    key = models.CharField(max_length=250)
+    kind = _word(EventKind)
+    word = models.CharField(max_length=100)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT)
+    candidate = models.ForeignKey(Candidate, null=True, on_delete=models.PROTECT)
+    application = models.ForeignKey(
+        Application, null=True, on_delete=models.PROTECT, db_index=False
+    )
+    effect = _word(EventEffect, EventEffect.APPLIED)
+    fields = models.JSONField(default=dict)
+
+    class Meta:
+        constraints: ClassVar = [UniqueConstraint(fields=["connection", "key"], name="event_once")]
+
+
+class Action(models.Model):
+    """What a trigger made of an event, and how it ended. `key` makes it happen once."""
+
+    key = models.CharField(max_length=350, unique=True)
+    trigger = models.CharField(max_length=100)
+    kind = models.CharField(max_length=32)
+    target = models.CharField(max_length=64)
+    passes = models.JSONField(default=list)
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT)
+    event = models.ForeignKey(Event, on_delete=models.PROTECT)
+    planned_at = models.DateTimeField()
+    status = _word(ActionStatus, ActionStatus.PLANNED)
+    lane = models.SmallIntegerField()
+    due_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_by = models.CharField(max_length=40, blank=True, default="")
+    claim_until = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["target", "due_at"],
+                condition=Q(status__in=[ActionStatus.PLANNED.value, ActionStatus.UNKNOWN.value]),
+                name="action_waiting",
+            ),
+            models.Index(
+                fields=["claim_until"],
+                condition=Q(status=ActionStatus.CLAIMED.value),
+                name="action_claimed",
+            ),
+            models.Index(
+                fields=["trigger", "id"],
+                condition=Q(status=ActionStatus.REFUSED.value),
+                name="action_failed",
+            ),
+        ]
+
+
+class Enrolment(models.Model):
+    """A candidate on a sequence. It stays on the version it began."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="enrolments")
+    sequence = models.CharField(max_length=64)
+    run = models.PositiveSmallIntegerField(default=1)
+    version = models.CharField(max_length=16)
+    application = models.ForeignKey(Application, null=True, on_delete=models.PROTECT)
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, db_index=False)
+    enrolled_at = models.DateTimeField()
+    status = _word(EnrolmentStatus, EnrolmentStatus.ACTIVE)
+    next_step = models.PositiveSmallIntegerField(default=1)
+    next_due_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["candidate", "sequence", "run"], name="enrolment_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["next_due_at"],
+                condition=Q(status=EnrolmentStatus.ACTIVE.value),
+                name="enrolment_due",
+            )
+        ]
+
+
+class Message(models.Model):
+    """One mail: one (enrolment, step), whatever happens."""
+
+    enrolment = models.ForeignKey(
+        Enrolment, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
+    step = models.PositiveSmallIntegerField()
+    step_class = _word(StepClass)
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT)
+    to_address = models.CharField(max_length=254, blank=True, default="")
+    status = _word(MessageStatus, MessageStatus.PLANNED)
+    planned_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    lane = models.SmallIntegerField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_by = models.CharField(max_length=40, blank=True, default="")
+    claim_until = models.DateTimeField(null=True)
+    sending_at = models.DateTimeField(null=True)
+    handed_off_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, default="")
+    settled_by = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["enrolment", "step"], name="message_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(status=MessageStatus.PLANNED.value),
+                name="message_waiting",
+            ),
+            models.Index(
+                fields=["claim_until"],
+                condition=Q(status__in=[MessageStatus.CLAIMED.value, MessageStatus.SENDING.value]),
+                name="message_claimed",
+            ),
+            models.Index(
+                fields=["status", "id"],
+                condition=Q(
+                    status__in=[
+                        MessageStatus.UNKNOWN.value,
+                        MessageStatus.HELD.value,
+                        MessageStatus.REFUSED.value,
+                    ]
+                ),
+                name="message_attention",
+            ),
+        ]
+
+
+class Suppression(models.Model):
+    """An address that may not be mailed, and why. The first reason stands."""
+
+    address = models.CharField(max_length=254, unique=True)
+    reason = _word(SuppressionReason)
+    source = models.CharField(max_length=64)
+    detail = models.TextField(blank=True, default="")
+    since = models.DateTimeField()
+
+
+class Merge(models.Model):
+    """A journal entry: `folded` became part of `kept`. `moved` says which rows went over."""
+
+    kept = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
+    folded = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
+    evidence = models.TextField()
+    moved = models.JSONField(default=dict)
+    merged_at = models.DateTimeField()
+
+
+class Cursor(models.Model):
+    """How far a listing of a connection has been read."""
+
+    connection = models.CharField(max_length=64)
+    stream = models.CharField(max_length=64)
+    position = models.TextField(blank=True, default="")
+    read_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["connection", "stream"], name="cursor_once")
+        ]
+
+
+class Incident(models.Model):
+    """A failure being handled. One open incident a key; `count` says how often it came again."""
+
+    key = models.CharField(max_length=400)
+    connection = models.CharField(max_length=64, blank=True, default="")
+    trigger = models.CharField(max_length=100, blank=True, default="")
+    record = models.CharField(max_length=200, blank=True, default="")
+    candidate = models.ForeignKey(Candidate, null=True, on_delete=models.PROTECT)
+    reason = models.TextField()
+    hint = models.TextField(blank=True, default="")
+    status = _word(IncidentStatus, IncidentStatus.OPEN)
+    count = models.PositiveIntegerField(default=1)
+    opened_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)
+    resolution = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["key"],
+                condition=~Q(status=IncidentStatus.RESOLVED.value),
+                name="incident_once",
+            )
+        ]

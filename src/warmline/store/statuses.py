@@ -1,0 +1,66 @@
+"""Every status of the ledger, with a line of meaning per member. States move by compare-and-swap."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+# How many lanes a target's work is spread over. A candidate's work for one target stays in one.
+LANES = 32
+
+
+def lane_of(candidate_id: int) -> int:
+    return candidate_id % LANES
+
+
+class DeliveryStatus(StrEnum):
+    RECEIVED = "received"  # raw bytes are committed; nobody has read them yet
+    INTERPRETED = "interpreted"  # its events are in the ledger
+    UNMAPPED = "unmapped"  # a vendor word that we declare to mean nothing to us
+    MALFORMED = "malformed"  # not what the vendor documents; kept, with the reason
+    FAILED = "failed"  # reading it failed on our side, again and again; kept, with the reason
+
+
+class EventEffect(StrEnum):
+    APPLIED = "applied"  # its facts changed the ledger or set off a trigger
+    NO_CHANGE = "no_change"  # the ledger knew already
+    STALE = "stale"  # something newer was known; the older fact did not overwrite it
+    UNKNOWN = "unknown"  # a word we do not know, or a record we never heard of
+
+
+class ActionStatus(StrEnum):
+    PLANNED = "planned"  # to be done when `due_at` comes
+    CLAIMED = "claimed"  # a runner holds it until `claim_until`
+    UNKNOWN = "unknown"  # sent, no answer: it is looked for at `due_at`, then done if it is not so
+    DONE = "done"  # the other side confirmed it
+    ALREADY_DONE = "already_done"  # it was so before
+    SKIPPED = "skipped"  # a rule of ours says it must not or need not happen
+    REFUSED = "refused"  # the other side said no; on the failed list until replayed or discarded
+
+
+class EnrolmentStatus(StrEnum):
+    ACTIVE = "active"  # the next step falls due at `next_due_at`
+    FINISHED = "finished"  # every step was planned
+    STOPPED = "stopped"  # ended early, for the reason given
+
+
+class MessageStatus(StrEnum):
+    PLANNED = "planned"  # leaves when `due_at` comes, if the policy then agrees
+    CLAIMED = "claimed"  # a runner holds it until `claim_until`; nothing was sent
+    SENDING = "sending"  # its hand-over has begun: from here a lost answer is an unknown
+    HANDED_OFF = "handed_off"  # the mail server accepted it
+    UNKNOWN = "unknown"  # the answer never came; settled by evidence, a rule or a person
+    HELD = "held"  # the policy said no; the reason is kept
+    REFUSED = "refused"  # the mail server refused it for good
+
+
+class SuppressionReason(StrEnum):
+    UNSUBSCRIBED = "unsubscribed"  # the person said so, by link, one-click, or in the CRM
+    BOUNCED = "bounced"  # the mail server says that there is no such mailbox
+    COMPLAINED = "complained"  # the person called it spam
+    DO_NOT_CONTACT = "do_not_contact"  # a recruiter or the ATS said so
+
+
+class IncidentStatus(StrEnum):
+    OPEN = "open"  # it fails, or nobody has said otherwise
+    ACKNOWLEDGED = "acknowledged"  # somebody looks after it
+    RESOLVED = "resolved"  # it works again, or a person closed it

@@ -1,0 +1,1 @@
+"""The doors: webhooks, the public unsubscribe address, and the operator's pages."""

@@ -1,0 +1,53 @@
+"""The one runtime that the views of this process serve, and the server that runs them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIHandler
+from waitress.server import create_server
+
+from warmline.flows.intake import BODY_BYTES_MAX
+from warmline.flows.runtime import Runtime
+
+_runtime: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    if _runtime is None:
+        raise RuntimeError("serve() first")
+    return _runtime
+
+
+class Server:
+    """The web server in a thread of this process. `port` is the one it got."""
+
+    def __init__(self, for_runtime: Runtime, host: str, port: int, threads: int) -> None:
+        global _runtime
+        _runtime = for_runtime
+        self._server: Any = create_server(
+            WSGIHandler(),
+            host=host,
+            port=port,
+            threads=threads,
+            ident="Warmline",
+            # Twice what we take: a body just over the limit still gets our own answer.
+            max_request_body_size=2 * BODY_BYTES_MAX,
+            max_request_header_size=64 * 1024,
+            channel_timeout=30,
+            connection_limit=500,
+            clear_untrusted_proxy_headers=False,
+        )
+        self.host = host
+        self.port = int(self._server.effective_port)
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no new requests, finish those in hand."""
+        self._server.close()
+        self._server.task_dispatcher.shutdown(cancel_pending=False, timeout=10)
+        self._thread.join(timeout=10)
