@@ -37,8 +37,12 @@ def server() -> Iterator[str]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         data = f"{folder}/data"
-        _run(user, "initdb", "-D", data, "-U", "warmline", "-A", "trust", "-E", "UTF8", "--locale=C")
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        _run(
+            user, "initdb", "-D", data, "-U", "warmline", "-A", "trust", "-E", "UTF8", "--locale=C"
+        )
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        )
         _run(user, "pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
         try:
             yield f"postgresql://warmline@127.0.0.1:{port}"

@@ -62,8 +62,9 @@ def test_the_welcome_goes_on_days_0_3_and_7(house: House) -> None:
 
 def test_i2_the_same_delivery_again_or_under_another_id_changes_nothing(house: House) -> None:
     with house.box.greenhouse.captured() as webhooks:
-        house.box.greenhouse.apply({"first_name": "Ada", "email": "ada@example.com",
-                                    "last_name": "Lind"}, 4001)
+        house.box.greenhouse.apply(
+            {"first_name": "Ada", "email": "ada@example.com", "last_name": "Lind"}, 4001
+        )
     ((headers, body),) = webhooks
     for again in (headers, headers, {**headers, "Greenhouse-Event-ID": "another"}):
         house.receive("ats", again, body)
@@ -121,8 +122,7 @@ def test_stage_to_interview_updates_the_contact(house: House) -> None:
     house.clock.move(hours=5)
     stages = house.box.greenhouse.world.job_interview_stages.rows.values()
     interview = next(
-        s["name"] for s in stages
-        if s["job_id"] == row["job_id"] and "nterview" in s["name"]
+        s["name"] for s in stages if s["job_id"] == row["job_id"] and "nterview" in s["name"]
     )
     house.does("move", row["id"], interview)
     house.settle()
@@ -136,9 +136,10 @@ def test_stage_to_interview_updates_the_contact(house: House) -> None:
     poll(house.runtime, "ats")
     house.settle()
     properties = house.contacts()[0]["properties"]
-    assert properties["interview_date"].startswith("2026-03-02T15:00") or properties[
-        "interview_date"
-    ].isdigit()
+    assert (
+        properties["interview_date"].startswith("2026-03-02T15:00")
+        or properties["interview_date"].isdigit()
+    )
     assert properties["interviewer"]
 
 

@@ -115,7 +115,7 @@ def test_upsert_refuses_the_same_address_twice(crm: httpx.Client) -> None:
 
 
 def test_upsert_takes_a_hundred(crm: httpx.Client) -> None:
-    many = [(f"p{n}@x.example.com", {}) for n in range(101)]
+    many: list[tuple[str, dict[str, Any]]] = [(f"p{n}@x.example.com", {}) for n in range(101)]
     assert upsert(crm, *many).json()["category"] == "VALIDATION_ERROR"
     assert len(upsert(crm, *many[:100]).json()["results"]) == 100
 
@@ -147,7 +147,7 @@ def test_an_unknown_property_spoils_the_whole_batch(crm: httpx.Client) -> None:
 
 def test_batch_read_create_update(crm: httpx.Client) -> None:
     number = create(crm, "a@x.example.com")
-    inputs = [{"id": "a@x.example.com"}, {"id": "nobody@x.example.com"}]
+    inputs: list[dict[str, Any]] = [{"id": "a@x.example.com"}, {"id": "nobody@x.example.com"}]
     body = {"idProperty": "email", "properties": ["phone"], "inputs": inputs}
     answer = crm.post(f"{CONTACTS}/batch/read", json=body)
     assert answer.status_code == 207

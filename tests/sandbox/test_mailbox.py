@@ -117,6 +117,7 @@ def test_pages(box: Sandbox, smtp: smtplib.SMTP) -> None:
         page = browser.get("/messages/1")
         assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in page.text
         inner = browser.get("/messages/1/html")
+        assert inner.text.startswith('<!doctype html><base target="_blank">')
         assert "sandbox" in inner.headers["Content-Security-Policy"]
         assert "script-src" not in inner.headers["Content-Security-Policy"]
         assert ".a dot" in browser.get("/messages/1?view=text").text

@@ -145,10 +145,10 @@ def settle(
     project: ProjectOption = None,
 ) -> None:
     """Messages whose hand-over was never answered: list them, or give your word on one."""
-    _, loaded = open_project(project)
+    open_project(project)
     from warmline.cli.verbs import settle as run
 
-    run(loaded, message, arrived=arrived, send=send)
+    run(message, arrived=arrived, send=send)
 
 
 @app.command()

@@ -20,7 +20,7 @@ def up(settings: Settings, loaded: Project) -> None:
     engine = Inline(runtime, mail_threads=settings.mail_threads, tick_s=settings.tick_s)
     stop = threading.Event()
 
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -131,7 +131,7 @@ def replay(loaded: Project, delivery_id: int) -> None:
         out.print(f"delivery {delivery_id} waits for the running Warmline to take it up")
 
 
-def settle(loaded: Project, message_id: int | None, *, arrived: bool, send: bool) -> None:
+def settle(message_id: int | None, *, arrived: bool, send: bool) -> None:
     if message_id is None:
         rows = waiting_for_a_word()
         if not rows:

@@ -1,4 +1,4 @@
-"""The project folder: `warmline.yaml` and `sequences/`, read whole and checked before anything runs.
+"""The project folder: `warmline.yaml` and `sequences/`, read and checked before anything runs.
 
 Every fault is a ConfigError with file, line, what was found and what was expected.
 """
@@ -204,7 +204,8 @@ class _Check:
         if self.file.mail.connection not in names:
             raise self.fail(
                 ("mail", "connection"),
-                f"mail.connection is {self.file.mail.connection!r}; expected one of {sorted(names)}",
+                f"mail.connection is {self.file.mail.connection!r}; "
+                f"expected one of {sorted(names)}",
             )
         if normal_email(self.file.mail.sender.address) is None:
             raise self.fail(

@@ -1,4 +1,4 @@
-"""The sequence folders: `sequence.yaml`, the steps' Markdown, and the layout, compiled at start-up."""
+"""The sequence folders: `sequence.yaml`, the steps' Markdown and the layout, compiled at start."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class TemplateError(MailError):
         self.found, self.expected = found, expected
 
 
-class MissingVariable(MailError):  # noqa: N818 - the words that pages and docs use
+class MissingVariable(MailError):
     """A value that this reader's mail needs is absent, blank or not fit for its place: hold it.
 
     `name` is the variable and `found` what it was; the value itself is never part of the message.
@@ -177,7 +177,7 @@ def compile_step(
 # Liquid, stricter than it comes: a blank value is an error, and every output is escaped, always.
 
 
-class _Unfit(Exception):  # noqa: N818 - never leaves this module
+class _Unfit(Exception):
     """A value that may not be printed; `_Part.render` turns it into `MissingVariable`."""
 
     def __init__(self, name: str, found: str, index: int = -1) -> None:

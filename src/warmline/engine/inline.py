@@ -159,7 +159,7 @@ class Inline:
 
     def _crashed(self, where: str, error: Exception) -> None:
         """A bug, or the database is away (a full disk, for one). The work waits in its rows."""
-        log.exception("action=crashed where=%s", where, exc_info=error)
+        log.error("action=crashed where=%s", where, exc_info=error)
         connections.close_all()
         self._crashes.add(f"engine:{where}")
         try:

@@ -48,7 +48,7 @@ def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
     together = _passes_together(claimed)
     for row in claimed:
         one = people[row.candidate_id]
-        outcome = _without_asking(row, one, contacts.get(row.candidate_id))
+        outcome = _without_asking(one, contacts.get(row.candidate_id))
         if outcome is None:
             fields = values(one, together[row.candidate_id], now)
             written = contacts.get(row.candidate_id)
@@ -99,7 +99,7 @@ def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
     return {candidate: list(names) for candidate, names in together.items()}
 
 
-def _without_asking(row: Action, one: Known, contact: ExternalId | None) -> Outcome | None:
+def _without_asking(one: Known, contact: ExternalId | None) -> Outcome | None:
     """The outcome where the ledger alone decides it."""
     if one.candidate.erased_at is not None:
         return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
@@ -163,7 +163,7 @@ def _from_error(error: Exception) -> Outcome:
         return Outcome(OutcomeKind.LATER, error.reason)
     if isinstance(error, WarmlineError):
         return Outcome(OutcomeKind.REFUSED, error.reason)
-    log.exception("action=apply", exc_info=error)
+    log.error("action=apply", exc_info=error)
     # A bug of ours or of the connector: nothing is known of what was written.
     return Outcome(OutcomeKind.UNKNOWN, f"the connector failed: {type(error).__name__}")
 

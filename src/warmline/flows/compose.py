@@ -15,7 +15,8 @@ from warmline.store.models import Application, Enrolment, Message
 def compose(
     project: Project, message: Message, enrolment: Enrolment, one: Known, now: datetime
 ) -> Envelope:
-    """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail, and LookupError where the step is no longer in the sequence's files."""
+    """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail,
+    and LookupError where the step is no longer in the sequence's files."""
     compiled = project.sequences[enrolment.sequence].compiled[message.step]
     url = f"{project.public_url}/u/{unsubscribe_token(message.pk, now)}"
     sender_name, sender_address, reply_to = sender(project, one)

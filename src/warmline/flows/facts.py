@@ -179,7 +179,7 @@ class Facts:
         # said this time (empty) is never taken as "erase it".
         wanted = {k: v for k, v in said.items() if v and (newer or not getattr(candidate, k))}
         changed |= self._set(candidate, **wanted)
-        if newer:
+        if newer and (facts.first_name or facts.last_name or facts.emails):
             self._set(candidate, as_of=heard.at)
         changed |= self._addresses(candidate, facts.emails, newer=newer)
         if facts.can_email is False and not candidate.do_not_contact:
@@ -193,10 +193,8 @@ class Facts:
     def _who(self, heard: Heard, facts: CandidateFacts) -> tuple[Candidate | None, bool]:
         """The candidate meant: by record id, then by any address; made where there is none."""
         known = self._ids.get(facts.external_id)
-        if known is not None and known.gone_at is None:
-            candidate = known.candidate
-        else:
-            candidate = None
+        live = known is not None and known.gone_at is None
+        candidate = known.candidate if known is not None and live else None
         owners = self._owners(facts.emails)
         if candidate is None and owners:
             candidate = owners[0]
@@ -290,15 +288,15 @@ class Facts:
         self.flush()
 
     def _gone(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
-        """A deleted record. Deleted in the ATS, the person is gone for us too; deleted in the CRM,
-        only the contact is."""
+        """A deleted record. Deleted in the ATS, or for privacy's sake anywhere, the person is gone
+        for us too; deleted in the CRM otherwise, only the contact is."""
         row = self._ids.get(facts.external_id)
         if row is None or row.gone_at is not None:
             return False
         self._set(row, gone_at=heard.received_at)
         self.flush()
-        if self.is_crm:
-            return True
+        if self.is_crm and not heard.event.fields.get("privacy"):
+            return True  # somebody tidied up; the next change makes the contact anew
         left = ExternalId.objects.filter(
             candidate=candidate, connection=self.connection, gone_at__isnull=True
         )
@@ -360,11 +358,15 @@ class Facts:
             "url": clean(facts.url, 1000),
         }
         wanted = {k: v for k, v in said.items() if v and (newer or not getattr(row, k))}
-        if newer:
-            wanted["as_of"] = heard.at
-            if facts.status is not None:
-                wanted |= {"status": facts.status.value, "rejected_at": facts.rejected_at}
-            wanted["prospect"] = facts.prospect
+        if newer and facts.status is not None:
+            # Only what tells how it stands moves its clock: an interview's mere mention of it
+            # must not make a rejection that is on its way look old.
+            wanted |= {
+                "status": facts.status.value,
+                "rejected_at": facts.rejected_at,
+                "prospect": facts.prospect,
+                "as_of": heard.at,
+            }
         if self._set(row, **wanted) and set(wanted) - {"as_of"}:
             applied.effect = EventEffect.APPLIED
         elif not newer and applied.effect is EventEffect.NO_CHANGE:
@@ -434,20 +436,23 @@ class Facts:
         if heard.at < row.as_of:
             applied.effect = EventEffect.STALE
             return
-        had_time = row.starts_at is not None and not made
-        wanted: dict[str, Any] = {"status": facts.status.value, "as_of": heard.at}
-        if facts.status is not InterviewStatus.CANCELLED:
-            wanted |= {
-                "starts_at": facts.starts_at,
-                "ends_at": facts.ends_at,
-                "location": clean(facts.location, 500),
-                "interviewers": [{"name": p.name, "email": p.email} for p in facts.interviewers],
-            }
-        before = row.starts_at
-        changed = self._set(row, **wanted) and set(wanted) != {"as_of"}
-        if made or changed:
+        before = (row.starts_at, row.ends_at, row.location, row.interviewers)
+        self._set(row, status=facts.status.value, as_of=heard.at)
+        if facts.status is InterviewStatus.CANCELLED:
             applied.effect = EventEffect.APPLIED
-        if applied.kind is EventKind.INTERVIEW_SCHEDULED and had_time and before != row.starts_at:
+            return
+        self._set(
+            row,
+            starts_at=facts.starts_at,
+            ends_at=facts.ends_at,
+            location=clean(facts.location, 500),
+            interviewers=[{"name": p.name, "email": p.email} for p in facts.interviewers],
+        )
+        if made:
+            applied.effect = EventEffect.APPLIED
+        elif before != (row.starts_at, row.ends_at, row.location, row.interviewers):
+            # The vendor has one word for both: another hour, panel or place is a new appointment.
+            applied.effect = EventEffect.APPLIED
             applied.kind = EventKind.INTERVIEW_RESCHEDULED
 
 

@@ -20,7 +20,7 @@ def require_equal(found: str, expected: str, *, header: str) -> None:
     if not hmac.compare_digest(found.encode("utf-8", "replace"), expected.encode()):
         raise BadSignature(
             f"the signature in header {header} does not match the body",
-            hint="compare the signing secret here with the vendor's; the body must arrive unchanged",
+            hint="compare the secret here with the vendor's; the body must arrive unchanged",
         )
 
 

@@ -1,4 +1,4 @@
-"""Every status of the ledger, with a line of meaning per member. States move by compare-and-swap."""
+"""Every status of the ledger, with a line of meaning a member. They move by compare-and-swap."""
 
 from __future__ import annotations
 

@@ -6,19 +6,29 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from warmline.core.metrics import FIRST_TOUCH_AIM_S
 from warmline.flows import explain as explained
 from warmline.flows.report import overview as overview_of
 from warmline.web.site import runtime as the_runtime
 
+# What "lately" means on the overview, for the time to first touch.
+DAYS = 30
+
 
 def overview(request: HttpRequest) -> HttpResponse:
     runtime = the_runtime()
+    o = overview_of(runtime, days=DAYS)
+    inlets = runtime.connections_that("receives_webhooks")
     return render(
         request,
         "warmline/overview.html",
         {
             "project": runtime.project.file,
-            "o": overview_of(runtime),
+            "o": o,
+            "arrived": sum(o.deliveries.values()),
+            "inlets": [f"{runtime.project.public_url}/in/{name}" for name in inlets],
+            "days": DAYS,
+            "aim_s": FIRST_TOUCH_AIM_S,
             "nonce": request.META["warmline.nonce"],
         },
     )

@@ -11,21 +11,21 @@ from waitress.server import create_server
 from warmline.flows.intake import BODY_BYTES_MAX
 from warmline.flows.runtime import Runtime
 
-_runtime: Runtime | None = None
+_serving: list[Runtime] = []
 
 
 def runtime() -> Runtime:
-    if _runtime is None:
-        raise RuntimeError("serve() first")
-    return _runtime
+    """The runtime that this process serves."""
+    if not _serving:
+        raise RuntimeError("nothing is served yet: make a Server first")
+    return _serving[-1]
 
 
 class Server:
     """The web server in a thread of this process. `port` is the one it got."""
 
     def __init__(self, for_runtime: Runtime, host: str, port: int, threads: int) -> None:
-        global _runtime
-        _runtime = for_runtime
+        _serving[:] = [for_runtime]
         self._server: Any = create_server(
             WSGIHandler(),
             host=host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import glob
 import json
 from collections.abc import Iterator
@@ -78,6 +79,16 @@ class Files:
 
     def streams(self) -> tuple[str, ...]:
         return (STREAM,)
+
+    def start(self, *, now: datetime) -> str:
+        """Every file that is there now counts as read."""
+        place = _Place({})
+        # What is not there yet, or cannot be read, is news when it can.
+        with contextlib.suppress(ConfigError):
+            for path in self._paths():
+                with contextlib.suppress(OSError):
+                    place.done[str(path)] = _fingerprint(path)
+        return place.written()
 
     def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
         """Every row of every file that is new or changed since `cursor`, in pages. A file that was

@@ -33,7 +33,7 @@ _YEARS = range(1970, 2101)
 EXPECTED = "a date such as 2026-03-04 or 2026-03-04T09:30:00Z"
 
 
-class Ambiguous(ValueError):  # noqa: N818 -- not a mistake of the file's
+class Ambiguous(ValueError):
     """Day and month could be either."""
 
 

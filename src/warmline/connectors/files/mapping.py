@@ -77,7 +77,8 @@ HEADERS: Mapping[Column, str] = {
     Column.OTHER_EMAIL: "other email, other emails, alternate email, alternate email addresses, "
     "alternate email address, secondary email, additional emails, work email",
     Column.PHONE: "phone, phones, phone number, phone numbers, mobile, mobile phone, telephone, "
-    "candidate phone, candidate phone number, candidate phone numbers, primary phone, primary phone number, cell",
+    "candidate phone, candidate phone number, candidate phone numbers, primary phone, "
+    "primary phone number, cell",
     Column.TAGS: "tags, tag, candidate tags, labels, candidate labels",
     Column.OWNER: "recruiter, recruiters, recruiter name, owner, owner name, candidate owner, "
     "opportunity owner, recruiter owner, recruiting owner, assigned recruiter, assigned to, "

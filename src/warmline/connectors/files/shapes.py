@@ -25,11 +25,11 @@ class Row:
     fault: str = ""
 
 
-class Unreadable(Exception):  # noqa: N818 -- becomes a row's fault
+class Unreadable(Exception):
     """The rest of the file cannot be read: why."""
 
 
-class TooLong(Exception):  # noqa: N818 -- becomes a row's fault
+class TooLong(Exception):
     """A row beyond the limit; the lines of it have been passed over."""
 
 

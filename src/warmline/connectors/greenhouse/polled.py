@@ -7,6 +7,7 @@ knows already changes nothing there.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -164,7 +165,8 @@ def _interview(record: _Record, _: StageKinds) -> list[Event]:
         # An appointment for a whole day has a date and no hour, and none is made up for it.
         day = shapes.name_or_none(found, "all_day_start_on", where) or ""
         when = facts.stamp(interview.starts_at) or day[: shapes.ID_LENGTH_MAX]
-        kind, key = EventKind.INTERVIEW_SCHEDULED, f"interview.scheduled:{number}:{when}"
+        kind = EventKind.INTERVIEW_SCHEDULED
+        key = f"interview.scheduled:{number}:{when}:{_particulars(interview)}"
     return [
         Event(
             kind=kind,
@@ -176,6 +178,13 @@ def _interview(record: _Record, _: StageKinds) -> list[Event]:
             interview=interview,
         )
     ]
+
+
+def _particulars(interview: InterviewFacts) -> str:
+    """What else may change about an appointment, as part of its key: another panel or place at the
+    same hour is news too."""
+    said = (interview.ends_at, interview.status, interview.interviewers, interview.location)
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
 
 
 def _interviewers(record: _Record) -> tuple[Person, ...]:

@@ -470,12 +470,14 @@ POLLED_GOLDEN: dict[str, list[tuple[str, str]]] = {
         ("unknown:applications.paused:9001:2026-03-09T14:30:12Z", ""),
     ],
     "interviews_scheduled": [
-        ("interview.scheduled:8001:2026-03-12T10:00:00Z", "2026-03-10T08:00:00.100")
+        ("interview.scheduled:8001:2026-03-12T10:00:00Z:a801b4db", "2026-03-10T08:00:00.100")
     ],
     "interviews_complete": [
-        ("interview.scheduled:8001:2026-03-12T10:00:00Z", "2026-03-10T08:00:00.100")
+        ("interview.scheduled:8001:2026-03-12T10:00:00Z:0caefe92", "2026-03-10T08:00:00.100")
     ],
-    "interviews_all_day": [("interview.scheduled:8001:2026-03-12", "2026-03-10T08:00:00.100")],
+    "interviews_all_day": [
+        ("interview.scheduled:8001:2026-03-12:84329bff", "2026-03-10T08:00:00.100")
+    ],
     "interviews_skipped": [("interview.cancelled:8001", "2026-03-10T08:00:00.100")],
     "interviews_to_be_scheduled": [],
     "interviews_unknown_status": [

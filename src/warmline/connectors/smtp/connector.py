@@ -29,6 +29,7 @@ from warmline.ports import Envelope, Finding, Options, Verdict
 LAST_ANSWER_FACTOR = 3  # content filters take their time, and an unknown is dear
 QUIT_TIMEOUT_S = 2.0
 _LINE_DOT = re.compile(rb"(?m)^\.")
+_HELLO_NAME = re.compile(r"[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f.:]{1,45}\]")
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 
 
@@ -47,6 +48,11 @@ class Smtp:
             self._number(settings, "mails_per_connection", 100, 1, 100_000)
         )
         self.hello_name = str(settings.get("hello_name") or "")
+        if self.hello_name and not _HELLO_NAME.fullmatch(self.hello_name):
+            raise ConfigError(
+                f"connection {self._name}: hello_name is {self.hello_name!r}; "
+                "expected a host name such as mail.example.com"
+            )
         self.username = str(settings.get("username") or "")
         self.password = str(options.secrets.get("password") or "")
         if bool(self.username) != bool(self.password):

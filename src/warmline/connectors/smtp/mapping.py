@@ -108,7 +108,7 @@ class Mail:
     utf8: bool
 
 
-class Unfit(Exception):  # noqa: N818 -- not an error of ours: it becomes an outcome
+class Unfit(Exception):
     """The envelope cannot be made into a mail: `args` are the scope and the reason."""
 
     def outcome(self) -> Outcome:

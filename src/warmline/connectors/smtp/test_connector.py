@@ -708,6 +708,7 @@ def test_a_sign_in_refused_on_the_way_is_later(serve: Serve) -> None:
         ({"mails_per_connection": 0}, "mails_per_connection is 0"),
         ({"ca_file": "/nowhere/ca.pem"}, "is not there"),
         ({"ca_file": str(KEY), "tls": "implicit"}, "holds no certificate"),
+        ({"hello_name": "a\r\nMAIL FROM:<x@y.example>"}, "expected a host name"),
         ({"username": "u"}, "password is missing"),
         ({"password": "p"}, "username is missing"),
     ],

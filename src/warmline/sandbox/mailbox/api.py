@@ -30,8 +30,11 @@ class ListPage:
         to, limit, offset = _asked(req)
         store = self._box.store
         mails = store.newest(limit, offset, to)
-        total = store.count(to)
-        _html(resp, pages.list_page(mails, to=to, offset=offset, limit=limit, total=total))
+        found, total = store.count(to), store.count()
+        _html(
+            resp,
+            pages.list_page(mails, to=to, offset=offset, limit=limit, found=found, total=total),
+        )
 
 
 class MailPage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 from warmline.sandbox.mailbox.store import Mail, Opened
 
 STYLE = (Path(__file__).parent / "style.css").read_bytes()
+_HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
 VIEWS = {"html": "HTML", "text": "Plain text", "headers": "Headers", "source": "Source"}
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'"
@@ -20,18 +22,20 @@ MAIL_POLICY = (
 )
 
 
-def list_page(mails: list[Mail], *, to: str, offset: int, limit: int, total: int) -> str:
-    """Newest first, with the search and the way to older mails."""
+def list_page(
+    mails: list[Mail], *, to: str, offset: int, limit: int, found: int, total: int
+) -> str:
+    """Newest first, with the search and the way to older mails: `found` of the `total` match."""
     if not mails:
         return _page("Mail", _empty(to), to, total)
     rows = "".join(_row(mail) for mail in mails)
     heading = f"Mail to “{escape(to)}”" if to else "Caught mail"
     first, last = offset + 1, offset + len(mails)
     newer = _step("Newer", to, max(0, offset - limit)) if offset else "<span></span>"
-    older = _step("Older", to, offset + limit) if last < total else "<span></span>"
+    older = _step("Older", to, offset + limit) if last < found else "<span></span>"
     body = (
         f'<h1>{heading}</h1><ul class="mails sheet">{rows}</ul>'
-        f'<nav class="pages" aria-label="Pages">{newer}<span>{first:,} to {last:,} of {total:,}'
+        f'<nav class="pages" aria-label="Pages">{newer}<span>{first:,} to {last:,} of {found:,}'
         f"</span>{older}</nav>"
     )
     return _page("Mail", body, to, total)
@@ -77,13 +81,16 @@ def mail_page(
 
 def framed_html(html: str) -> str:
     """The mail's own HTML as the frame shows it: links open in a tab of their own."""
-    return f'<base target="_blank">{html}'
+    base = '<base target="_blank">'
+    # Inside the head, so that the mail keeps its doctype and is laid out as its readers see it.
+    framed, found = _HEAD.subn(lambda head: head[0] + base, html, count=1)
+    return framed if found else f"<!doctype html>{base}{html}"
 
 
 def missing_page(total: int) -> str:
     """For a mail that is not, or no longer, kept."""
     body = (
-        '<div class="sheet empty"><h2>This mail is not here</h2>'
+        '<div class="sheet empty"><h1>This mail is not here</h1>'
         '<p>It may have been thrown away. <a href="/">All mail</a></p></div>'
     )
     return _page("Not here", body, "", total)
@@ -118,8 +125,8 @@ def _row(mail: Mail) -> str:
 
 def _empty(to: str) -> str:
     if to:
-        text = 'Nobody of that name has received mail yet. <a href="/">All mail</a>'
-        return f'<div class="sheet empty"><h2>No mail to “{escape(to)}”</h2><p>{text}</p></div>'
+        text = 'Nothing has been caught for this recipient. <a href="/">All mail</a>'
+        return f'<div class="sheet empty"><h1>No mail to “{escape(to)}”</h1><p>{text}</p></div>'
     return (
         '<div class="sheet empty"><h1>No mail yet</h1><p>Everything that is sent to this catcher '
         "shows here, newest first. Nothing is ever sent on.</p></div>"

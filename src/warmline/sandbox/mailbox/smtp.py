@@ -162,7 +162,7 @@ class SmtpServer:
         tls: ssl.SSLContext | None = None,
         login: tuple[str, str] | None = None,
     ) -> None:
-        """Listen at once; `tls` offers STARTTLS, `login` demands that user and password."""
+        """Listen at once. `tls` offers STARTTLS; `login` checks AUTH, and with `tls` demands it."""
         logging.getLogger("mail.log").setLevel(logging.ERROR)
         self._catcher = Catcher(store, faults)
         self._tls = tls

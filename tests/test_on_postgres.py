@@ -1,0 +1,32 @@
+"""The ledger's tests again, on PostgreSQL: same models, same tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.postgres import WHY_NOT, server
+
+ROOT = Path(__file__).parent.parent
+LEDGER_TESTS = ["tests/flows", "tests/store", "tests/web/test_doors.py"]
+
+
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+def test_the_ledgers_tests_hold_on_postgresql() -> None:
+    with server() as url:
+        with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE warmline")
+        found = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEDGER_TESTS],
+            cwd=ROOT,
+            env={**os.environ, "WARMLINE_DATABASE_URL": f"{url}/warmline"},
+            capture_output=True,
+            text=True,
+        )
+    assert found.returncode == 0, found.stdout[-5000:]
+    assert " passed" in found.stdout
