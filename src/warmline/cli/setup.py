@@ -88,6 +88,7 @@ def logs(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=number, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     for noisy in ("httpx", "httpcore", "waitress", "django.request", "markdown_it"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

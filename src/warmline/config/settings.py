@@ -44,7 +44,7 @@ TABLE: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("WARMLINE_LISTEN", str, "127.0.0.1:8025", "address and port of the web server"),
-    Setting("WARMLINE_WEB_THREADS", int, 8, "threads that answer requests"),
+    Setting("WARMLINE_WEB_THREADS", int, 16, "threads that answer requests"),
     Setting("WARMLINE_MAIL_THREADS", int, 2, "threads, and so connections, that hand over mail"),
     Setting("WARMLINE_TICK_S", float, 1.0, "seconds between two looks for what falls due"),
     Setting("WARMLINE_LOG_LEVEL", str, "INFO", "DEBUG, INFO, WARNING or ERROR"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 # Characters that exports and forms leave around addresses (mautic #3108: a trailing
 # non-breaking space made a second contact).
@@ -39,6 +39,8 @@ def _plain(part: str) -> bool:
 
 
 def _hostname(domain: str) -> bool:
+    """Beyond doubt a host name. Punycode, and domains that no mail server serves (`.local`), are
+    left to the full grammar."""
     labels = domain.split(".")
     return (
         len(labels) > 1
@@ -46,10 +48,12 @@ def _hostname(domain: str) -> bool:
             label.replace("-", "").isalnum()
             and label[0] != "-"
             and label[-1] != "-"
+            and label[2:4] != "--"
             and len(label) < 64
             for label in labels
         )
         and labels[-1].isalpha()
+        and labels[-1].lower() not in SPECIAL_USE_DOMAIN_NAMES
     )
 
 

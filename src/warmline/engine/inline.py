@@ -22,8 +22,9 @@ from warmline.store.statuses import LANES
 
 log = logging.getLogger("warmline.engine")
 
-# How long a thread waits after it is woken, so that what comes together is done together.
-GATHER_S = 0.01
+# How long a thread waits after it is woken, so that what comes together is done together: a
+# batch of five costs little more than one. A candidate waits a sixth of a second for it in all.
+GATHER_S = {"intake": 0.04, "act": 0.1, "mail": 0.02}
 PAUSE_AFTER_CRASH_S = 1.0
 
 
@@ -132,10 +133,11 @@ class Inline:
     def _work(self, family: _Family) -> None:
         stop = self._runtime.stopping
         worker = Worker(self._runtime)
+        gather_s = GATHER_S[family.name.partition(":")[0]]
         while lanes := family.take(stop):
             more = False
             try:
-                stop.wait(GATHER_S)
+                stop.wait(gather_s)
                 more = worker.drain(family.name, lanes)
             except Exception as error:
                 self._crashed(family.name, error)

@@ -60,7 +60,7 @@ def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
             outcomes[row.pk] = outcome
     asked = _ask(connector, todo)
     outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
-    _write(runtime, target, claimed, outcomes, {row.pk: core for row, core in todo})
+    _write(runtime, target, claimed, outcomes, {row.pk: core for row, core in todo}, contacts)
     return len(claimed) == size
 
 
@@ -174,10 +174,12 @@ def _write(
     claimed: Sequence[Action],
     outcomes: dict[int, Outcome],
     asked: dict[int, CoreAction],
+    contacts: dict[int, ExternalId],
 ) -> None:
     now = runtime.now()
     plain: dict[tuple[ActionStatus, str], list[int]] = {}
     good: list[str] = []
+    told: list[tuple[CoreAction, str]] = []
     with writing():
         for row in claimed:
             outcome = outcomes[row.pk]
@@ -190,7 +192,10 @@ def _write(
                 good.append(f"action:{row.key}")
             plain.setdefault((ActionStatus(outcome.kind), outcome.reason), []).append(row.pk)
             if row.pk in asked and outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
-                _remember(target, row, asked[row.pk], outcome)
+                core = asked[row.pk]
+                if external_id := outcome.external_id or core.contact.external_id:
+                    told.append((core, external_id))
+        _remember(target, told, contacts, now)
         for (status, reason), ids in plain.items():
             Action.objects.filter(pk__in=ids, claimed_by=runtime.token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
@@ -256,32 +261,52 @@ def _refused(target: str, row: Action, outcome: Outcome, now: datetime) -> None:
     )
 
 
-def _remember(target: str, row: Action, core: CoreAction, outcome: Outcome) -> None:
-    """The contact's id and the values that it has from us."""
-    external_id = outcome.external_id or core.contact.external_id
-    if not external_id:
-        return
-    mine = ExternalId.objects.filter(
-        candidate_id=row.candidate_id, connection=target, contact=True, gone_at__isnull=True
-    ).first()
-    if mine is not None and mine.external_id == external_id:
-        mine.written = {**mine.written, **core.fields}
-        mine.save(update_fields=["written"])
-        return
+def _remember(
+    target: str,
+    told: Sequence[tuple[CoreAction, str]],
+    contacts: dict[int, ExternalId],
+    now: datetime,
+) -> None:
+    """The contacts' ids, and the values that they have from us now: action, id."""
+    fresh: dict[int, ExternalId] = {}
+    for core, external_id in told:
+        mine = contacts.get(core.candidate_id) or fresh.get(core.candidate_id)
+        if mine is not None and mine.external_id == external_id:
+            mine.written = {**mine.written, **core.fields}
+            continue
+        if mine is not None:  # the CRM merged it into another record
+            ExternalId.objects.filter(pk=mine.pk).update(gone_at=now)
+        fresh[core.candidate_id] = ExternalId(
+            candidate_id=core.candidate_id,
+            connection=target,
+            external_id=external_id,
+            contact=True,
+            written=dict(core.fields),
+        )
+    known_rows = [c for core, _ in told if (c := contacts.get(core.candidate_id))]
+    if known_rows:
+        ExternalId.objects.bulk_update(known_rows, ["written"])
     try:
         with transaction.atomic():
-            if mine is not None:  # the CRM merged it into another record
-                mine.gone_at = row.planned_at
-                mine.save(update_fields=["gone_at"])
+            ExternalId.objects.bulk_create(fresh.values())
+    except IntegrityError:
+        # An id that we knew as gone, or as another candidate's: it is this one's contact now.
+        for row in fresh.values():
+            _take_over(target, row)
+
+
+def _take_over(target: str, row: ExternalId) -> None:
+    try:
+        with transaction.atomic():
             ExternalId.objects.update_or_create(
                 connection=target,
-                external_id=external_id,
+                external_id=row.external_id,
                 defaults={
                     "candidate_id": row.candidate_id,
                     "contact": True,
-                    "written": dict(core.fields),
+                    "written": row.written,
                     "gone_at": None,
                 },
             )
     except IntegrityError:
-        log.exception("action=remember_contact target=%s candidate=%d", target, row.candidate_id)
+        log.exception("action=take_over target=%s candidate=%d", target, row.candidate_id)

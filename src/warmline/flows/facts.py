@@ -367,7 +367,10 @@ class Facts:
                 "prospect": facts.prospect,
                 "as_of": heard.at,
             }
-        if self._set(row, **wanted) and set(wanted) - {"as_of"}:
+        as_of = wanted.pop("as_of", row.as_of)
+        changed = self._set(row, **wanted)
+        self._set(row, as_of=as_of)
+        if changed:
             applied.effect = EventEffect.APPLIED
         elif not newer and applied.effect is EventEffect.NO_CHANGE:
             applied.effect = EventEffect.STALE

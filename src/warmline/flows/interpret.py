@@ -27,7 +27,7 @@ from warmline.store.statuses import DeliveryStatus, EventEffect, SuppressionReas
 
 log = logging.getLogger("warmline.interpret")
 
-BATCH = 100
+BATCH = 40
 # After so many failures of our own the delivery is set aside for a person, with an incident.
 ATTEMPTS_MAX = 3
 

@@ -66,15 +66,19 @@ class Plan:
                 due_at=self._now,
             )
             if trigger.do is ActionKind.SEQUENCE_ENROL:
-                refusal = "" if live else self._too_old(trigger, heard.at)
+                refusal = "" if live else self._too_old(trigger, heard)
                 self._wishes.append(
                     _Wish(action, trigger, candidate, applied.application, row, refusal)
                 )
             self._actions.append(action)
 
-    def _too_old(self, trigger: Trigger, at: datetime) -> str:
+    def _too_old(self, trigger: Trigger, heard: Heard) -> str:
+        """A poll or an import brings old news too: nobody is thanked for last year's application,
+        nor for one without a date."""
         days = self._runtime.project.sequences[trigger.sequence].sequence.enrol_within_days
-        if self._now - at <= timedelta(days=days):
+        if heard.event.occurred_at is None:
+            return "not enrolled: it came by poll or import and tells no date"
+        if self._now - heard.at <= timedelta(days=days):
             return ""
         return f"not enrolled: it happened more than {days:g} days before we heard of it"
 

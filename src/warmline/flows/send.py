@@ -242,12 +242,21 @@ def _record(runtime: Runtime, item: _Ready, outcome: Outcome) -> None:
         _move(runtime, message, MessageStatus.HANDED_OFF, handed_off_at=now)
         if message.attempts or message.reason:
             resolve([_TROUBLE, f"message:{message.pk}"], "mail is accepted again", now=now)
-    elif outcome.kind is OutcomeKind.LATER and message.attempts + 1 < ATTEMPTS_MAX:
+    elif _may_pass(outcome) and message.attempts + 1 < ATTEMPTS_MAX:
         _later(runtime, message, outcome, now)
     elif outcome.kind is OutcomeKind.UNKNOWN:
         settle_by_rule(runtime, message, outcome.reason, now)
     else:
         _refused(runtime, item, outcome, now)
+
+
+def _may_pass(outcome: Outcome) -> bool:
+    """Worth another try: not now, or it is we who are refused (relaying, authentication). That is
+    for the operator to mend, and must not burn one candidate's mail after the other."""
+    refused = outcome.kind is OutcomeKind.REFUSED
+    return outcome.kind is OutcomeKind.LATER or (
+        refused and outcome.detail.get("scope") == "sender"
+    )
 
 
 def _move(runtime: Runtime, message: Message, status: MessageStatus, **values: object) -> None:

@@ -26,7 +26,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "project": runtime.project.file,
             "o": o,
             "arrived": sum(o.deliveries.values()),
-            "inlets": [f"{runtime.project.public_url}/in/{name}" for name in inlets],
+            "inlets": [(name, f"{runtime.project.public_url}/in/{name}") for name in inlets],
             "days": DAYS,
             "aim_s": FIRST_TOUCH_AIM_S,
             "nonce": request.META["warmline.nonce"],

@@ -489,6 +489,23 @@ def test_json_is_recognised_without_its_ending(write: Write) -> None:
     assert names(write("c.json", '{"name": "Ada"}')) == ["Ada"]
 
 
+def test_objects_beyond_the_limits_are_faults(write: Write) -> None:
+    deep: dict[str, Any] = {"name": "Ada"}
+    for _ in range(10):
+        deep = {"in": deep}
+    wide = {f"c{n}": n for n in range(2000)}
+    rows = [deep, wide, {"name": "x" * 400_000, "notes": "y" * 700_000}, {"name": "Zoe"}]
+    path = write("a.json", json.dumps(rows))
+    said = faults(path)
+    assert "row 1: the object is nested deeper than 6 levels" in said[0]
+    assert "row 2: the object has more than 1000 fields" in said[1]
+    assert "row 3: the object holds 1,100,000 characters" in said[2]
+    assert names(path) == ["Zoe"]
+    lines = write("a.jsonl", '{"name": "' + "x" * 3_000_000 + '"}\n{"name": "Zoe"}\n')
+    assert "row 1: the line holds 3,000,013 characters" in faults(lines)[0]
+    assert names(lines) == ["Zoe"]
+
+
 # Workbooks
 
 
@@ -507,6 +524,13 @@ def test_a_damaged_workbook_is_a_fault(write: Write) -> None:
     for part in (whole[:100], whole[: len(whole) // 2], b"PK\x03\x04" + b"x" * 500):
         [fault] = faults(write("a.xlsx", part))
         assert "workbook" in fault
+
+
+def test_a_row_of_a_workbook_beyond_the_limit_is_a_fault(write: Write) -> None:
+    long = [["Name", *[f"c{n}" for n in range(40)]], ["Ada", *["x" * 30_000] * 40], ["Zoe"]]
+    path = write("a.xlsx", workbook(long))
+    assert "row 2: the row holds 1,200,003 characters" in faults(path)[0]
+    assert names(path) == ["Zoe"]
 
 
 def test_every_damage_to_a_workbook_is_told_and_never_raised(write: Write) -> None:

@@ -468,6 +468,8 @@ def test_after_a_refusal_the_same_connection_goes_on(serve: Serve, verb: str) ->
         server.answers.clear()
         assert session.send(ENVELOPE).kind is OutcomeKind.DONE
     assert server.connections == 1
+    # A half-made mail must be taken back, or the next MAIL is out of turn.
+    assert ("RSET" in [each.upper() for each in server.commands]) == (verb in ("RCPT", "DATA"))
 
 
 def test_a_drop_in_the_middle_of_the_mail_is_unknown(serve: Serve) -> None:

@@ -1,0 +1,1 @@
+"""How fast Warmline is: `python -m bench`, or `make bench`."""

@@ -1,0 +1,276 @@
+"""What the demo found in the simulators and in the ledger, and whether it is as it must be.
+
+Plain numbers in, sentences out: no Django and no network, so that a test can doctor a number and
+see the check that it breaks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
+
+# A later letter may follow its day by what the welcome needed, and one look of the engine.
+LETTER_LATE_MAX = timedelta(minutes=15)
+
+
+@dataclass(slots=True)
+class Applicant:
+    """A person, as whoever played the week knows them; Warmline is not asked."""
+
+    name: str
+    emails: tuple[str, ...]
+    applied_at: datetime
+    works: bool = True  # the mailbox exists
+    at_once: bool = True  # the address was known when they applied
+    put_off: bool = False  # their mail server said "try again later" first
+    undisturbed: bool = True  # nothing happened that may stop a letter
+    opted_out_at: datetime | None = None
+    interview: tuple[str, str] | None = None  # start (ISO 8601) and interviewer
+
+
+@dataclass(slots=True)
+class Contact:
+    """A contact of the CRM simulator."""
+
+    id: str
+    emails: tuple[str, ...]
+    properties: dict[str, str]
+
+
+@dataclass(slots=True)
+class Caught:
+    """A mail that the catcher accepted."""
+
+    to: str
+    step: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Trouble:
+    """All incidents of one kind. `expected_open`: how many a person must look at, by design."""
+
+    what: str
+    incidents: int
+    failures: int
+    open: int
+    expected_open: int
+    ended: str
+    longest: timedelta = timedelta(0)
+
+
+@dataclass(slots=True)
+class Found:
+    """Everything that the summary shows."""
+
+    applicants: list[Applicant]
+    applications: int  # in the ATS simulator
+    days: dict[str, int]  # step of the sequence -> its day
+    contacts: list[Contact] = field(default_factory=list)
+    mails: list[Caught] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    stopped: dict[str, int] = field(default_factory=dict)  # why -> letters that did not leave
+    dead_tries: list[int] = field(default_factory=list)  # deliveries tried, a dead mailbox
+    scanner_changed: list[str] = field(default_factory=list)
+    lost: int = 0
+    doubled: int = 0
+    held_up: int = 0
+    webhooks: dict[str, int] = field(default_factory=dict)
+    polls: int = 0
+    # What the ledger says.
+    ledger_applicants: int = 0
+    ledger_applications: int = 0
+    ledger_contacts: int = 0
+    ledger_sent: dict[str, int] = field(default_factory=dict)
+    letters: int = 0  # accounted for: sent, held, refused, or not planned because of a stop
+    waiting: dict[str, int] = field(default_factory=dict)  # work that should be done by now
+
+    def whose(self) -> dict[str, int]:
+        """Address -> number of the person."""
+        return {email: i for i, one in enumerate(self.applicants) for email in one.emails}
+
+    def sent(self) -> dict[str, int]:
+        """Mails caught, by step."""
+        return dict(sorted(Counter(mail.step for mail in self.mails).items()))
+
+    def letters_of(self) -> dict[tuple[int, str], list[datetime]]:
+        """(person, step) -> when the catcher accepted it."""
+        whose = self.whose()
+        found: dict[tuple[int, str], list[datetime]] = {}
+        for mail in self.mails:
+            if mail.to in whose:
+                found.setdefault((whose[mail.to], mail.step), []).append(mail.at)
+        return found
+
+    def touches(self, *, all_of_them: bool) -> FirstTouch:
+        """Application in the ATS to first mail in the catcher, of those who gave an address when
+        they applied; or only of those whom the five minutes are promised."""
+        letters = self.letters_of()
+        seconds: list[float] = []
+        for i, one in enumerate(self.applicants):
+            ats = [at for (who, _), times in letters.items() if who == i for at in times]
+            if ats and one.at_once and (all_of_them or not one.put_off):
+                seconds.append((min(ats) - one.applied_at).total_seconds())
+        return first_touch(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold. `names`: of the records where it does not, some of them."""
+
+    name: str
+    expected: str
+    found: str
+    ok: bool
+    names: tuple[str, ...] = ()
+
+
+def checks(found: Found) -> list[Check]:
+    """Everything that must hold, in the order of the road."""
+    return [
+        *_contacts(found),
+        *_mails(found),
+        *_no(found),
+        *_ledger(found),
+    ]
+
+
+def _equal(name: str, expected: object, seen: object, wrong: Sequence[str] = ()) -> Check:
+    return Check(name, str(expected), str(seen), expected == seen and not wrong, tuple(wrong[:5]))
+
+
+def _none(name: str, wrong: Sequence[str]) -> Check:
+    return Check(name, "0", str(len(wrong)), not wrong, tuple(wrong[:5]))
+
+
+def _contacts(found: Found) -> list[Check]:
+    whose = found.whose()
+    people: dict[int, list[str]] = {}
+    strange: list[str] = []
+    for contact in found.contacts:
+        owners = {whose[email] for email in contact.emails if email in whose}
+        if len(owners) == 1:
+            people.setdefault(owners.pop(), []).append(contact.id)
+        else:
+            strange.append(f"contact {contact.id}")
+    twice = [
+        f"{found.applicants[i].name}: contacts {', '.join(ids)}"
+        for i, ids in people.items()
+        if len(ids) > 1
+    ]
+    reachable = [one for one in found.applicants if one.emails]
+    by_email = {email: c for c in found.contacts for email in c.emails}
+    without: list[str] = []
+    for one in reachable:
+        if one.interview is None:
+            continue
+        properties = next((by_email[e].properties for e in one.emails if e in by_email), {})
+        starts, interviewer = one.interview
+        seen = properties.get("interview_date", ""), properties.get("interviewer", "")
+        if not _same_moment(seen[0], starts) or seen[1] != interviewer:
+            without.append(f"{one.name}: {' '.join(seen).strip() or 'nothing'}")
+    interviews = sum(one.interview is not None for one in reachable)
+    return [
+        _equal("one contact a person", len(reachable), len(found.contacts)),
+        _none("duplicate contacts", twice),
+        _none("contacts of nobody we know", strange),
+        _equal(
+            "interview and interviewer on the contact",
+            interviews,
+            interviews - len(without),
+            without,
+        ),
+    ]
+
+
+def _same_moment(seen: str, expected: str) -> bool:
+    try:
+        return datetime.fromisoformat(seen) == datetime.fromisoformat(expected)
+    except ValueError:
+        return False
+
+
+def _mails(found: Found) -> list[Check]:
+    letters = found.letters_of()
+    first = min(found.days, key=lambda step: found.days[step], default="")
+    twice = [
+        f"{found.applicants[i].name}: {step}, {len(times)} times"
+        for (i, step), times in letters.items()
+        if len(times) > 1
+    ]
+    works = [i for i, one in enumerate(found.applicants) if one.works and one.emails]
+    unwelcomed = [found.applicants[i].name for i in works if (i, first) not in letters]
+    touch = found.touches(all_of_them=False)
+    slow = touch.count - round((touch.share_in_aim or 0) * touch.count)
+    aim = f"{FIRST_TOUCH_AIM_S / 60:.0f} minutes"
+    calm = [i for i in works if found.applicants[i].undisturbed and found.applicants[i].at_once]
+    late = [
+        f"{one.name}: {step}"
+        for i in calm
+        for step, day in found.days.items()
+        if (one := found.applicants[i]) and not _on_day(letters.get((i, step), []), one, day)
+    ]
+    whole = len(calm) * len(found.days)
+    return [
+        _equal("a welcome to every working mailbox", len(works), len(works) - len(unwelcomed),
+               unwelcomed),
+        _none("a letter sent twice", twice),
+        Check(
+            f"the welcome within {aim}",
+            f"100 % of {touch.count}",
+            f"{100 * (touch.share_in_aim or 0):.1f} %" + (f", {slow} slower" if slow else ""),
+            touch.count > 0 and slow == 0,
+        ),
+        _equal("letters on their day, where nothing stopped them", whole, whole - len(late), late),
+    ]  # fmt: skip
+
+
+def _on_day(times: Sequence[datetime], one: Applicant, day: int) -> bool:
+    due = one.applied_at + timedelta(days=day)
+    return len(times) == 1 and due <= times[0] <= due + LETTER_LATE_MAX
+
+
+def _no(found: Found) -> list[Check]:
+    whose = found.whose()
+    after = []
+    for mail in found.mails:
+        one = found.applicants[whose[mail.to]] if mail.to in whose else None
+        if one is not None and one.opted_out_at is not None and mail.at > one.opted_out_at:
+            after.append(f"{one.name}: {mail.step}")
+    strangers = [mail.step for mail in found.mails if mail.to not in whose]
+    dead = len(found.dead_tries)
+    again = [f"{tries} tries" for tries in found.dead_tries if tries != 1]
+    return [
+        _none("mails after an opt-out", after),
+        _none("mails to somebody who never applied", strangers),
+        _equal("dead mailboxes tried once", dead, dead - len(again), again),
+        _none("changes by a mail scanner's GET", found.scanner_changed),
+    ]
+
+
+def _ledger(found: Found) -> list[Check]:
+    unexplained = [
+        f"{t.what}: {t.open} open, {t.expected_open} expected"
+        for t in found.troubles
+        if t.open != t.expected_open
+    ]
+    left = [f"{n} {what}" for what, n in found.waiting.items() if n]
+    steps = len(found.days)
+    return [
+        _none("failures neither resolved nor explained", unexplained),
+        _none("work left waiting", left),
+        _equal("webhooks that the ATS gave up on", 0, found.webhooks.get("given_up", 0)),
+        _equal("ledger and ATS: people", len(found.applicants), found.ledger_applicants),
+        _equal("ledger and ATS: applications", found.applications, found.ledger_applications),
+        _equal("ledger and CRM: contacts", len(found.contacts), found.ledger_contacts),
+        _equal("ledger and mailbox: mails by step", _steps(found.sent()), _steps(found.ledger_sent)),
+        _equal("letters accounted for", len(found.applicants) * steps, found.letters),
+    ]
+
+
+def _steps(counts: dict[str, int]) -> str:
+    return ", ".join(f"{step} {n}" for step, n in sorted(counts.items()) if n) or "none"
