@@ -352,3 +352,62 @@ def test_signed_bytes_that_are_not_json_are_kept_as_malformed(house: House) -> N
     row = Delivery.objects.get()
     assert (row.status, bytes(row.body)) == ("malformed", body)
     assert re.match("a signed delivery could not be read", Incident.objects.get().reason)
+
+
+def test_i6_a_deletion_that_overtakes_the_application_is_not_undone_by_it(house: House) -> None:
+    with house.box.greenhouse.captured() as applied:
+        row = house.box.greenhouse.apply(
+            {"first_name": "Ada", "last_name": "Lind", "email": "ada@example.com"}, 4001
+        )
+    house.does("delete_candidate", row["candidate_id"])
+    house.deliver(applied)
+    house.settle()
+    assert not house.mails()
+    assert not house.contacts()
+    assert not Candidate.objects.exists()
+
+
+def test_late_news_of_a_deleted_candidate_does_not_bring_them_back(house: House) -> None:
+    row = house.apply()
+    house.settle()
+    with house.box.greenhouse.captured() as late:
+        house.box.greenhouse.move(row["id"], "Offer")
+    house.does("delete_candidate", row["candidate_id"])
+    house.settle()
+    house.deliver(late)
+    house.clock.move(days=4)
+    house.settle()
+    assert Candidate.objects.get().erased_at is not None
+    assert len(house.mails()) == 1
+    assert sorted(Event.objects.values_list("effect", flat=True)) == ["applied", "applied", "stale"]
+
+
+def test_two_events_of_one_batch_see_each_others_changes(house: House) -> None:
+    """One candidate is one object in a batch: a name that the first event brings is not undone by
+    the second, older one."""
+    row = house.apply()
+    house.settle()
+    house.clock.move(minutes=1)
+    house.does("update_candidate", row["candidate_id"], first_name="Adelaide")
+    house.does("move", row["id"], "Offer")
+    house.settle()
+    assert Candidate.objects.get().first_name == "Adelaide"
+
+
+def test_an_action_of_a_candidate_who_is_merged_in_the_same_batch_reaches_the_contact(
+    house: House,
+) -> None:
+    one = house.apply(email="ada@example.com")
+    house.apply(email="ada@work.example.com", job_id=4002)
+    house.does(
+        "update_candidate",
+        one["candidate_id"],
+        email_addresses=[
+            {"value": "ada@example.com", "type": "personal"},
+            {"value": "ada@work.example.com", "type": "work"},
+        ],
+    )
+    house.settle()
+    assert len(house.contacts()) == 1
+    assert len(house.mails()) == 1
+    assert not Action.objects.filter(status=ActionStatus.REFUSED).exists()

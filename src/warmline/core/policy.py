@@ -14,6 +14,7 @@ NO_ADDRESS = "the candidate has no usable e-mail address"
 # A step this long overdue is held and shown, not sent: after a restored backup or a long outage
 # nobody wants last week's mail (listmonk #1801).
 OVERDUE_AFTER = timedelta(days=2)
+OVERDUE = f"overdue by more than {OVERDUE_AFTER.days} days: held for a person to look at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def hold_reason(
     if state.do_not_contact:
         return "do not contact is set in the ATS"
     if now - due_at > OVERDUE_AFTER:
-        return f"overdue by more than {OVERDUE_AFTER.days} days: held for a person to look at"
+        return OVERDUE
     if step_class is StepClass.MARKETING:
         return _pipeline_hold(state.applications)
     return ""

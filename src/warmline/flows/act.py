@@ -23,7 +23,7 @@ from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import AppliesActions
-from warmline.store.db import locked_ids, writing
+from warmline.store.db import writing
 from warmline.store.models import Action, ExternalId
 from warmline.store.statuses import ActionStatus
 
@@ -70,13 +70,11 @@ def _claim(runtime: Runtime, target: str, lanes: Collection[int], size: int) -> 
     now = runtime.now()
     with writing():
         due = list(
-            Action.objects.filter(
-                target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now
-            ).order_by("id")[:size]
+            Action.objects.select_for_update(skip_locked=True)
+            .filter(target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now)
+            .order_by("id")[:size]
         )
-        ours = set(locked_ids("warmline_action", [row.pk for row in due]))
-        due = [row for row in due if row.pk in ours]
-        Action.objects.filter(pk__in=ours, status__in=_WAITING).update(
+        Action.objects.filter(pk__in=[row.pk for row in due], status__in=_WAITING).update(
             status=ActionStatus.CLAIMED,
             claimed_by=runtime.token,
             claim_until=now + CLAIM_FOR,

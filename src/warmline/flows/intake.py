@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from warmline.core.errors import BadSignature
+from warmline.core.errors import BadSignature, WarmlineError
 from warmline.flows.incidents import open_incident
 from warmline.flows.runtime import Runtime, intake_lane
 from warmline.ports import Received
@@ -98,10 +98,11 @@ def receive(runtime: Runtime, connection: str, received: Received) -> str:
     connector = runtime.connectors[connection]
     try:
         connector.verify(received, now=now)
-    except BadSignature as error:
+    except WarmlineError as error:
+        kind = "signature" if isinstance(error, BadSignature) else "setup"
         with writing():
             open_incident(
-                f"{connection}:signature",
+                f"{connection}:{kind}",
                 f"a delivery to /in/{connection} was turned away: {error.reason}",
                 now=now,
                 connection=connection,

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
 from warmline.core.events import Event, EventKind
-from warmline.flows.facts import Applied, Facts, Heard, clean
+from warmline.flows.batch import Applied, Heard, clean
+from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
-from warmline.flows.opt_out import suppress, suppress_candidate
+from warmline.flows.opt_out import stop_mail, suppress, suppress_candidate
 from warmline.flows.plan import Plan
 from warmline.flows.release import release_addressed, release_refused
 from warmline.flows.runtime import Lane, Runtime
 from warmline.ports import Channel, Received
-from warmline.store.db import locked_ids, writing
+from warmline.store.db import writing
 from warmline.store.models import Delivery
 from warmline.store.models import Event as EventRow
 from warmline.store.statuses import DeliveryStatus, EventEffect, SuppressionReason
@@ -119,7 +121,11 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
     """One transaction for these deliveries. Returns the lanes that have work now."""
     now = runtime.now()
     with writing():
-        ours = set(locked_ids("warmline_delivery", [r.row.pk for r in read]))
+        ours = set(
+            Delivery.objects.select_for_update(skip_locked=True)
+            .filter(pk__in=[r.row.pk for r in read], status=DeliveryStatus.RECEIVED)
+            .values_list("pk", flat=True)
+        )
         read = [r for r in read if r.row.pk in ours]
         fresh = _unseen(connection, read)
         heard = [h for _, h in fresh]
@@ -132,6 +138,7 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
             made.append((row, h, applied, one))
         facts.flush()
         for row, h, applied, _ in made:
+            applied.candidate = facts.standing(applied.candidate)
             row.candidate, row.application = applied.candidate, applied.application
             _opt_outs(connection, h, applied)
         EventRow.objects.bulk_create([row for row, *_ in made])
@@ -164,11 +171,13 @@ def _unseen(connection: str, read: Sequence[_Read]) -> list[tuple[_Read, Heard]]
 def _event_row(
     connection: str, delivery: Delivery, heard: Heard, applied: Applied, now: datetime
 ) -> EventRow:
+    candidate = heard.event.candidate
     return EventRow(
         connection=connection,
         key=clean(heard.event.key, 250),
         kind=applied.kind,
         word=clean(heard.event.word, 100),
+        record=clean(candidate.external_id, 128) if candidate else "",
         occurred_at=heard.at,
         recorded_at=now,
         delivery=delivery,
@@ -190,9 +199,12 @@ def _opt_outs(connection: str, heard: Heard, applied: Applied) -> None:
     reason = _OPT_OUTS.get(heard.event.kind)
     if reason is None or applied.candidate is None:
         return
-    if reason is SuppressionReason.BOUNCED and heard.event.fields.get("address"):
-        suppress([heard.event.fields["address"].lower()], reason, source=connection, now=heard.at)
-    suppress_candidate(applied.candidate, reason, source=connection, now=heard.at)
+    address = normal_email(heard.event.fields.get("address", ""))
+    if reason is SuppressionReason.BOUNCED and address is not None:
+        suppress([address], reason, source=connection, now=heard.at)
+        stop_mail(applied.candidate, reason)
+    else:
+        suppress_candidate(applied.candidate, reason, source=connection, now=heard.at)
 
 
 def _finish(read: Sequence[_Read], now: datetime) -> None:

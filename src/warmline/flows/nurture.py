@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from warmline.flows.plan import plan_message
 from warmline.flows.runtime import Lane, Runtime, mail_lane
-from warmline.store.db import locked_ids, writing
+from warmline.store.db import writing
 from warmline.store.models import Enrolment, Message
 from warmline.store.statuses import EnrolmentStatus
 
@@ -23,12 +23,10 @@ def tick(runtime: Runtime) -> set[Lane]:
         now = runtime.now()
         with writing():
             due = list(
-                Enrolment.objects.filter(
-                    status=EnrolmentStatus.ACTIVE, next_due_at__lte=now
-                ).order_by("next_due_at")[:BATCH]
+                Enrolment.objects.select_for_update(skip_locked=True)
+                .filter(status=EnrolmentStatus.ACTIVE, next_due_at__lte=now)
+                .order_by("next_due_at")[:BATCH]
             )
-            ours = set(locked_ids("warmline_enrolment", [row.pk for row in due]))
-            due = [row for row in due if row.pk in ours]
             lanes |= _advance(runtime, due)
         if len(due) < BATCH:
             return lanes

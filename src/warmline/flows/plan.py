@@ -11,7 +11,7 @@ from warmline.core.actions import ActionKind
 from warmline.core.segments import Candidacy, segment_of
 from warmline.core.sequences import Sequence, Step
 from warmline.core.triggers import Trigger
-from warmline.flows.facts import Applied, Heard
+from warmline.flows.batch import Applied, Heard
 from warmline.flows.fields import candidacies
 from warmline.flows.runtime import Lane, Runtime, act_lane, mail_lane
 from warmline.store.models import (

@@ -17,7 +17,7 @@ from warmline.core.errors import WarmlineError
 from warmline.core.events import ApplicationStatus, StageKind
 from warmline.core.mail import MailError
 from warmline.core.outcomes import Outcome, OutcomeKind
-from warmline.core.policy import NO_ADDRESS, CandidateState, hold_reason
+from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reason
 from warmline.core.retries import ATTEMPTS_MAX, backoff_s
 from warmline.core.sequences import StepClass
 from warmline.flows.compose import compose
@@ -27,7 +27,7 @@ from warmline.flows.opt_out import stop_mail, suppress
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import Envelope, MailSession
-from warmline.store.db import locked_ids, writing
+from warmline.store.db import writing
 from warmline.store.models import Enrolment, Message, Suppression
 from warmline.store.statuses import MessageStatus, SuppressionReason
 
@@ -112,12 +112,10 @@ def _claim(runtime: Runtime, lanes: Collection[int]) -> tuple[list[Message], dic
     now = runtime.now()
     with writing():
         due = list(
-            Message.objects.filter(
-                status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now
-            ).order_by("due_at", "id")[:BATCH]
+            Message.objects.select_for_update(skip_locked=True)
+            .filter(status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now)
+            .order_by("due_at", "id")[:BATCH]
         )
-        ours = set(locked_ids("warmline_message", [m.pk for m in due]))
-        due = [m for m in due if m.pk in ours]
         if not due:
             return [], {}
         people = known(m.candidate_id for m in due)
@@ -165,6 +163,16 @@ def _hold(message: Message, reason: str, now: datetime, one: Known) -> None:
     Message.objects.filter(pk=message.pk, status=MessageStatus.PLANNED).update(
         status=MessageStatus.HELD, reason=reason
     )
+    if reason == OVERDUE:
+        open_incident(
+            "mail:overdue",
+            reason,
+            now=now,
+            trigger="mail",
+            record=f"message {message.pk}",
+            candidate_id=one.candidate.pk,
+            hint="look at them; `warmline settle MESSAGE --send` lets one go",
+        )
     if reason == NO_ADDRESS:
         open_incident(
             no_address_incident(one.candidate.pk),

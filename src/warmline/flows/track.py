@@ -7,7 +7,7 @@ from datetime import datetime
 
 from warmline.core.events import Event, EventKind
 from warmline.core.triggers import OWN
-from warmline.flows.facts import Applied, Heard
+from warmline.flows.batch import Applied, Heard
 from warmline.flows.intake import delivery_row
 from warmline.flows.opt_out import suppress, suppress_candidate
 from warmline.flows.plan import Plan

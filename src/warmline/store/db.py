@@ -1,4 +1,4 @@
-"""Transactions that write, and moves by compare-and-swap."""
+"""Transactions that write."""
 
 from __future__ import annotations
 
@@ -24,18 +24,3 @@ def writing() -> Iterator[None]:
     else:
         with transaction.atomic():
             yield
-
-
-def locked_ids(table: str, ids: list[int]) -> list[int]:
-    """Those of `ids` that nobody else is working on, locked until the transaction ends.
-
-    On SQLite the transaction is immediate, so being in it is the lock.
-    """
-    if connection.vendor == "sqlite" or not ids:
-        return ids
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id FROM {table} WHERE id = ANY(%s) FOR UPDATE SKIP LOCKED",  # noqa: S608
-            [ids],
-        )
-        return sorted(row[0] for row in cursor.fetchall())

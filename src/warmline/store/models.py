@@ -35,11 +35,11 @@ def _choices(words: type[StrEnum]) -> list[tuple[str, str]]:
     return [(word.value, word.value) for word in words]
 
 
-def _word(words: type[StrEnum], default: str | None = None) -> models.CharField[str, str]:
+def _word(words: type[StrEnum], default: StrEnum | None = None) -> models.CharField[str, str]:
     """A status column: one word of a closed vocabulary."""
     if default is None:
         return models.CharField(max_length=32, choices=_choices(words))
-    return models.CharField(max_length=32, choices=_choices(words), default=default)
+    return models.CharField(max_length=32, choices=_choices(words), default=default.value)
 
 
 class Delivery(models.Model):
@@ -96,7 +96,6 @@ class CandidateEmail(models.Model):
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="emails")
     normal = models.CharField(max_length=254, unique=True)
-    address = models.CharField(max_length=254)
     rank = models.SmallIntegerField(default=0)
 
 
@@ -193,12 +192,14 @@ class Interview(models.Model):
 
 
 class Event(models.Model):
-    """What happened, once. `word` is the vendor's own; `effect` says what it changed here."""
+    """What happened, once. `word` is the vendor's own, `record` its id of the candidate; `effect`
+    says what it changed here."""
 
     connection = models.CharField(max_length=64)
     key = models.CharField(max_length=250)
     kind = _word(EventKind)
     word = models.CharField(max_length=100)
+    record = models.CharField(max_length=128, blank=True, default="")
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT)
@@ -211,6 +212,18 @@ class Event(models.Model):
 
     class Meta:
         constraints: ClassVar = [UniqueConstraint(fields=["connection", "key"], name="event_once")]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["connection", "record"],
+                condition=Q(kind=EventKind.CANDIDATE_DELETED.value),
+                name="event_tombstone",
+            ),
+            models.Index(
+                fields=["connection", "word"],
+                condition=Q(kind=EventKind.UNKNOWN.value),
+                name="event_unknown",
+            ),
+        ]
 
 
 class Action(models.Model):

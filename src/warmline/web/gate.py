@@ -23,6 +23,13 @@ class Gate:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._answer(request)
+        if isinstance(response, HttpResponse):
+            # Without it waitress closes the connection after each answer.
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith("/in/"):
             return self._get_response(request)  # no browser reads it: no headers to add
         if not request.path_info.startswith(PUBLIC) and not _from_this_machine(request):

@@ -16,6 +16,7 @@ from warmline.store.statuses import IncidentStatus
 
 register = template.Library()
 
+_NB = "\N{NO-BREAK SPACE}"
 _TICKS = re.compile(r"`([^`]+)`")
 _BETWEEN_LETTERS = re.compile(r"(?<=[a-z])_(?=[a-z])")
 
@@ -36,11 +37,11 @@ def figure(value: float | None) -> str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Two units at most, units last: 0.4 s, 42 s, 3 min 12 s, 2 h 5 min, 3 d 4 h."""
+    """Two units at most, a number never parted from its unit: 0.4 s, 3 min 12 s, 2 h 5 min."""
     if seconds is None:
         return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
+    if seconds < 9.95:
+        return f"{seconds:.1f}".removesuffix(".0") + f"{_NB}s"
     whole = round(seconds)
     for size, unit, small, small_unit in (
         (86400, "d", 3600, "h"),
@@ -49,8 +50,9 @@ def duration(seconds: float | None) -> str:
     ):
         if whole >= size:
             rest = whole % size // small
-            return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
-    return f"{whole} s"
+            first = f"{whole // size}{_NB}{unit}"
+            return f"{first} {rest}{_NB}{small_unit}" if rest else first
+    return f"{whole}{_NB}s"
 
 
 @register.filter

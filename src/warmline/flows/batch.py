@@ -1,0 +1,153 @@
+"""The rows that a batch of events touches: read up front in a handful of queries, changed in
+memory in the order of the events, written back in a handful more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+
+from warmline.core.candidates import normal_email
+from warmline.core.events import Event, EventKind
+from warmline.store.models import (
+    Application,
+    Candidate,
+    CandidateEmail,
+    ExternalId,
+    Interview,
+    Job,
+    Stage,
+)
+from warmline.store.models import Event as EventRow
+from warmline.store.statuses import EventEffect
+
+
+@dataclass(slots=True)
+class Heard:
+    """An event, when it happened (the source's time, else the arrival), and when we heard."""
+
+    event: Event
+    at: datetime
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class Applied:
+    """What an event did to the ledger, and to whom. `kind` may be finer than the vendor's."""
+
+    effect: EventEffect
+    kind: EventKind
+    candidate: Candidate | None = None
+    application: Application | None = None
+    interview: Interview | None = None
+
+
+def clean(text: str | None, size: int) -> str:
+    """Fit for a text column: no NUL (PostgreSQL refuses it), no blanks around, not too long."""
+    return (text or "").replace("\x00", "").strip()[:size]
+
+
+class Batch:
+    """Every candidate is one object here, however many rows lead to it: what one event changes,
+    the next one sees."""
+
+    def __init__(self, connection: str, heard: Sequence[Heard]) -> None:
+        self.connection = connection
+        events = [h.event for h in heard]
+        people = [e.candidate for e in events if e.candidate is not None]
+        applications = [e.application for e in events if e.application is not None]
+        interviews = [e.interview for e in events if e.interview is not None]
+        records = {p.external_id for p in people} | {p.merged_into or "" for p in people}
+        normals = {n for p in people for e in p.emails if (n := normal_email(e))}
+        self._one_each: dict[int, Candidate] = {}
+        self.ids: dict[str, ExternalId] = self._known(
+            ExternalId.objects.select_related("candidate__merged_into"), records - {""}
+        )
+        self.emails: dict[str, CandidateEmail] = {
+            row.normal: self._same(row)
+            for row in CandidateEmail.objects.filter(normal__in=normals).select_related(
+                "candidate__merged_into"
+            )
+        }
+        self.applications: dict[str, Application] = self._known(
+            Application.objects.select_related("candidate__merged_into", "job", "stage"),
+            {a.external_id for a in applications}
+            | {i.application_id for i in interviews if i.application_id},
+        )
+        self.jobs: dict[str, Job] = self._known(
+            Job.objects.all(), {a.job.external_id for a in applications if a.job}
+        )
+        self.stages: dict[str, Stage] = self._known(
+            Stage.objects.all(), {a.stage.external_id for a in applications if a.stage}
+        )
+        self.interviews: dict[str, Interview] = self._known(
+            Interview.objects.select_related("application"), {i.external_id for i in interviews}
+        )
+        # Records that were deleted before we ever heard of them: news of them that is on its way
+        # still (a reordered webhook) must not bring them to life.
+        unheard = records - set(self.ids) - {""}
+        self.tombstones: set[str] = set(
+            EventRow.objects.filter(
+                connection=connection, kind=EventKind.CANDIDATE_DELETED, record__in=unheard
+            ).values_list("record", flat=True)
+        )
+        self._new: dict[type[models.Model], list[Any]] = {}
+        self._changed: dict[models.Model, set[str]] = {}
+
+    def _known(self, rows: models.QuerySet[Any], ids: set[str]) -> dict[str, Any]:
+        if not ids:
+            return {}
+        found = rows.filter(connection=self.connection, external_id__in=ids)
+        return {row.external_id: self._same(row) for row in found}
+
+    def _same(self, row: Any) -> Any:
+        if hasattr(row, "candidate_id"):
+            row.candidate = self.one(row.candidate)
+        return row
+
+    def one(self, candidate: Candidate) -> Candidate:
+        """The candidate who stands for this one after all merges, as the batch's own object."""
+        standing = candidate.merged_into or candidate
+        if standing.pk is None:
+            return standing
+        return self._one_each.setdefault(standing.pk, standing)
+
+    def add(self, row: Any) -> Any:
+        """A row to be made."""
+        self._new.setdefault(type(row), []).append(row)
+        return row
+
+    def set(self, row: Any, **values: Any) -> bool:
+        """Set what differs; True where something did."""
+        changed = {name for name, value in values.items() if getattr(row, name) != value}
+        for name in changed:
+            setattr(row, name, values[name])
+        if changed and row.pk is not None:
+            self._changed.setdefault(row, set()).update(changed)
+        return bool(changed)
+
+    def flush(self) -> None:
+        """Write: parents before children, so that ids are there when they are needed."""
+        for model in (Candidate, CandidateEmail, ExternalId, Job, Stage, Application, Interview):
+            rows = self._new.pop(model, [])
+            if rows:
+                model._default_manager.bulk_create(rows)
+            for row in rows:
+                if isinstance(row, Candidate):
+                    self._one_each[row.pk] = row
+        for row, fields in self._changed.items():
+            row.save(update_fields=sorted(fields))
+        self._changed = {}
+
+    def folded(self, kept: Candidate, gone: Candidate) -> None:
+        """A merge took place: whatever led to the one leads to the other now."""
+        gone.merged_into = kept
+        self._one_each[gone.pk] = kept
+        tables: list[dict[str, Any]] = [self.ids, self.emails, self.applications]
+        for table in tables:
+            for row in table.values():
+                if row.candidate is gone or row.candidate_id == gone.pk:
+                    row.candidate = kept

@@ -1,0 +1,227 @@
+"""Who is meant by what a system says of a person; and what is then known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import F
+
+from warmline.core.candidates import normal_email
+from warmline.core.events import CandidateFacts
+from warmline.flows import merge
+from warmline.flows.batch import Applied, Batch, Heard, clean
+from warmline.flows.opt_out import suppress_candidate
+from warmline.store.models import Candidate, CandidateEmail, ExternalId
+from warmline.store.statuses import SuppressionReason
+
+# Addresses that the newest word on a person leaves out stay theirs, ranked behind these.
+FORMER_RANK = 100
+
+
+class People:
+    def __init__(self, batch: Batch, *, is_crm: bool) -> None:
+        self._batch, self._is_crm = batch, is_crm
+        # Candidates known before who got an address: what waited for one can go.
+        self.addressed: list[Candidate] = []
+
+    def apply(self, heard: Heard, facts: CandidateFacts, applied: Applied) -> bool:
+        """Apply the facts; the candidate meant goes into `applied`. True where something changed."""
+        candidate, changed = self._who(heard, facts)
+        if candidate is None:
+            if facts.gone:
+                self._batch.tombstones.add(facts.external_id)
+            return False
+        applied.candidate = candidate
+        if facts.merged_into:
+            self._merged(heard, facts, applied, candidate)
+            return True
+        if facts.gone:
+            return self._gone(heard, facts, candidate)
+        newer = heard.at >= candidate.as_of
+        changed |= self._say(heard, facts, candidate, newer=newer)
+        changed |= self._addresses(candidate, facts.emails, newer=newer)
+        if facts.can_email is False and not candidate.do_not_contact:
+            changed |= self._batch.set(candidate, do_not_contact=True)
+            self._batch.flush()
+            suppress_candidate(
+                candidate,
+                SuppressionReason.DO_NOT_CONTACT,
+                source=self._batch.connection,
+                now=heard.at,
+            )
+        return changed
+
+    def _say(
+        self, heard: Heard, facts: CandidateFacts, candidate: Candidate, *, newer: bool
+    ) -> bool:
+        """A newer word replaces; an older one only fills what nobody has said yet. What was not
+        said this time is never taken as "empty it"."""
+        owner = facts.owner
+        said: dict[str, Any] = {
+            "first_name": clean(facts.first_name, 200),
+            "last_name": clean(facts.last_name, 200),
+            "owner_name": clean(owner.name, 200) if owner else "",
+            "owner_email": clean(owner.email, 254) if owner else "",
+            "tags": list(facts.tags or ()),
+            "phones": [clean(p, 64) for p in facts.phones],
+        }
+        wanted = {k: v for k, v in said.items() if v and (newer or not getattr(candidate, k))}
+        changed = self._batch.set(candidate, **wanted)
+        if newer and (facts.first_name or facts.last_name or facts.emails):
+            self._batch.set(candidate, as_of=heard.at)
+        return changed
+
+    def _who(self, heard: Heard, facts: CandidateFacts) -> tuple[Candidate | None, bool]:
+        """The candidate meant, by record id, then by any address; made where there is none. True
+        where one was made."""
+        batch = self._batch
+        known = batch.ids.get(facts.external_id)
+        if known is not None and not (self._is_crm and known.gone_at is not None):
+            if known.candidate.erased_at is not None and known.gone_at is not None:
+                return known.candidate, False  # deleted: late news does not bring it back
+            candidate: Candidate | None = known.candidate
+        else:
+            candidate = None
+        owners = self._owners(facts.emails)
+        made = candidate is None and not owners
+        if candidate is None and owners:
+            candidate = owners[0]
+        elif candidate is None:
+            if self._not_a_person(facts):
+                return None, False
+            candidate = batch.add(
+                Candidate(created_at=heard.received_at, as_of=heard.at, tags=[], phones=[])
+            )
+        for other in owners:
+            if other is not candidate:
+                candidate = self.fold(candidate, other, "they share an e-mail address", heard)
+        self._record(facts, known, candidate)
+        return candidate, made
+
+    def _not_a_person(self, facts: CandidateFacts) -> bool:
+        """News of somebody we never heard of, too thin to make a candidate of; or of a record
+        that was deleted before the news of its making came."""
+        thin = not (facts.emails or facts.first_name or facts.last_name)
+        return (
+            thin
+            or facts.gone
+            or facts.merged_into is not None
+            or facts.external_id in self._batch.tombstones
+        )
+
+    def _record(
+        self, facts: CandidateFacts, known: ExternalId | None, candidate: Candidate
+    ) -> None:
+        """This record of the other system stands for this candidate."""
+        batch = self._batch
+        if known is None:
+            batch.ids[facts.external_id] = batch.add(
+                ExternalId(
+                    candidate=candidate,
+                    connection=batch.connection,
+                    external_id=facts.external_id[:128],
+                    contact=self._is_crm and not self._has_contact(candidate),
+                )
+            )
+            if candidate.erased_at is not None:  # the person is back, under a new record
+                batch.set(candidate, erased_at=None)
+        elif self._is_crm and known.gone_at is not None:
+            batch.set(known, gone_at=None, contact=not self._has_contact(candidate))
+            batch.set(known, candidate=candidate)
+
+    def _has_contact(self, candidate: Candidate) -> bool:
+        if candidate.pk is None:
+            return False
+        return ExternalId.objects.filter(
+            candidate=candidate,
+            connection=self._batch.connection,
+            contact=True,
+            gone_at__isnull=True,
+        ).exists()
+
+    def _owners(self, emails: Iterable[str]) -> list[Candidate]:
+        found: list[Candidate] = []
+        for email in emails:
+            normal = normal_email(email)
+            row = self._batch.emails.get(normal) if normal else None
+            if row is not None and all(row.candidate is not c for c in found):
+                found.append(row.candidate)
+        return found
+
+    def fold(self, one: Candidate, other: Candidate, evidence: str, heard: Heard) -> Candidate:
+        """Two candidates are one person. The ledger must be whole first; merges are rare."""
+        self._batch.flush()
+        kept, gone = (one, other) if (one.pk or 0) < (other.pk or 0) else (other, one)
+        merge.fold(kept, gone, evidence=evidence, now=heard.received_at)
+        self._batch.folded(kept, gone)
+        return kept
+
+    def _merged(
+        self, heard: Heard, facts: CandidateFacts, applied: Applied, candidate: Candidate
+    ) -> None:
+        """The vendor merged two of its records: the old id stands for the new one's person."""
+        batch = self._batch
+        old = batch.ids.get(facts.external_id)
+        into = batch.ids.get(facts.merged_into or "")
+        if old is not None:
+            batch.set(old, gone_at=heard.received_at)
+            batch.flush()
+        if into is None:
+            batch.ids[facts.merged_into or ""] = batch.add(
+                ExternalId(
+                    candidate=candidate,
+                    connection=batch.connection,
+                    external_id=(facts.merged_into or "")[:128],
+                    contact=self._is_crm,
+                )
+            )
+        elif into.candidate is not candidate:
+            evidence = f"merged in {batch.connection}"
+            applied.candidate = self.fold(into.candidate, candidate, evidence, heard)
+        batch.flush()
+
+    def _gone(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
+        """A deleted record. Deleted in the ATS, or for privacy's sake anywhere, the person is gone
+        for us too; deleted in the CRM otherwise, only the contact is."""
+        batch = self._batch
+        row = batch.ids.get(facts.external_id)
+        if row is None or row.gone_at is not None:
+            return False
+        batch.set(row, gone_at=heard.received_at)
+        batch.flush()
+        if self._is_crm and not heard.event.fields.get("privacy"):
+            return True  # somebody tidied up; the next change makes the contact anew
+        left = ExternalId.objects.filter(
+            candidate=candidate, connection=batch.connection, gone_at__isnull=True
+        )
+        if not left.exists() and candidate.erased_at is None:
+            batch.set(candidate, erased_at=heard.received_at)
+            batch.flush()
+            suppress_candidate(candidate, None, source=batch.connection, now=heard.at)
+        return True
+
+    def _addresses(self, candidate: Candidate, emails: Sequence[str], *, newer: bool) -> bool:
+        batch = self._batch
+        normals = list(dict.fromkeys(n for e in emails if (n := normal_email(e))))
+        changed = False
+        for rank, normal in enumerate(normals):
+            row = batch.emails.get(normal)
+            if row is None:
+                batch.emails[normal] = batch.add(
+                    CandidateEmail(
+                        candidate=candidate,
+                        normal=normal,
+                        rank=rank if newer else rank + FORMER_RANK,
+                    )
+                )
+                changed = True
+                if candidate.pk is not None:
+                    self.addressed.append(candidate)
+            elif newer:
+                changed |= batch.set(row, rank=rank)
+        if changed and candidate.pk is not None and newer:
+            CandidateEmail.objects.filter(candidate=candidate, rank__lt=FORMER_RANK).exclude(
+                normal__in=normals
+            ).update(rank=F("rank") + FORMER_RANK)
+        return changed
