@@ -633,3 +633,10 @@ def test_the_starter_uses_only_values_that_the_product_offers() -> None:
     }
     for name in STEPS:
         assert variables(starter(name)) <= offered
+
+
+def test_a_subject_that_holds_the_mark_of_a_placeholder_is_only_a_subject() -> None:
+    for subject in ("wlq1e", "wlq0e wlq7e", "{{ name }} wlq3e"):
+        step = compile_step(name="s", subject=subject, body="Hi {{ name }}", layout=LAYOUT)
+        context = {"name": "Ada", "unsubscribe_url": "https://example.com/u", "postal_address": "x"}
+        assert step.render(context).subject == subject.replace("{{ name }}", "Ada")

@@ -118,8 +118,8 @@ def write(seed: int, applications: int) -> Script:
     for i, at in enumerate(moments):
         if i in later:
             before = [n for n in range(who) if script.parts[n].role is not Role.ADDRESSLESS]
-            deed = rng.choice((Deed.APPLY_AGAIN, Deed.APPLY_ANEW))
-            script.scenes.append(_told(rng, at, deed, rng.choice(before)))
+            deed = rng.choice((Deed.APPLY_AGAIN, Deed.APPLY_ANEW)) if before else Deed.APPLY_AGAIN
+            script.scenes.append(_told(rng, at, deed, rng.choice(before or range(who))))
             continue
         script.scenes += _life(rng, script.parts[who], who, at)
         who += 1
@@ -153,10 +153,7 @@ def _told(
         if 0 <= dice < share:
             webhook = name
         dice -= share
-    delay_s = min(_DELAY_S_MAX, rng.lognormvariate(1.9, 0.8))
-    if webhook == "held_up":
-        delay_s += rng.uniform(30, 600)
-    return Scene(at, deed, who, webhook, delay_s, when)
+    return Scene(at, deed, who, webhook, min(_DELAY_S_MAX, rng.lognormvariate(1.9, 0.8)), when)
 
 
 def _life(rng: random.Random, part: Part, who: int, at: datetime) -> Iterator[Scene]:

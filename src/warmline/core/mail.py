@@ -113,7 +113,7 @@ def compile_step(
     """Compile one step. `first_line` is the line of its file where `body` begins."""
     layout = without_comments(layout)
     styles, layout = take_styles(layout, name)
-    tags = Tags(name, mark=unused_word(body + layout))
+    tags = Tags(name, mark=unused_word(subject + preheader + body + layout))
     used = used_variables(name, "subject", subject) | used_variables(name, "preheader", preheader)
     used |= used_variables(name, "body", body, first_line)
     layout_used = used_variables(name, "layout", layout)

@@ -13,6 +13,7 @@ from django.db import connections
 
 from warmline.engine.work import Worker, families, look
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.intake import busy
 from warmline.flows.reconcile import poll
 from warmline.flows.recover import recover
 from warmline.flows.runtime import Lane, Runtime
@@ -26,6 +27,8 @@ log = logging.getLogger("warmline.engine")
 # batch of five costs little more than one. A candidate waits a sixth of a second for it in all.
 GATHER_S = {"intake": 0.04, "act": 0.1, "mail": 0.02}
 PAUSE_AFTER_CRASH_S = 1.0
+# While webhooks come in a burst, a lane waits for up to a quarter of a second.
+STAND_BACK_S, STAND_BACK_TIMES = 0.01, 25
 
 
 class _Family:
@@ -138,6 +141,7 @@ class Inline:
             more = False
             try:
                 stop.wait(gather_s)
+                self._let_through()
                 more = worker.drain(family.name, lanes)
             except Exception as error:
                 self._crashed(family.name, error)
@@ -147,6 +151,12 @@ class Inline:
                 family.give_back(lanes, more=more)
         worker.close()
         connections.close_all()
+
+    def _let_through(self) -> None:
+        """Senders first: while a burst comes in, lanes stand back, but never for long."""
+        for _ in range(STAND_BACK_TIMES):
+            if not busy() or self._runtime.stopping.wait(STAND_BACK_S):
+                return
 
     def _poll(self, name: str) -> None:
         stop = self._runtime.stopping

@@ -17,6 +17,8 @@ from warmline.store.models import Delivery
 from warmline.store.statuses import DeliveryStatus
 
 BODY_BYTES_MAX = 1024 * 1024
+# So many senders waiting at a time are a burst.
+BUSY_FROM = 3
 KEY_CHARS_MAX = 200
 # What is worth keeping of a request's headers: no cookies, no authorization.
 _HEADERS_KEPT = ("content-type", "user-agent")
@@ -40,6 +42,10 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._list = threading.Lock()
         self._leader = threading.Lock()
+
+    def busy(self) -> bool:
+        """Whether senders wait for their answer just now."""
+        return len(self._waiting) >= BUSY_FROM
 
     def commit(self, row: Delivery) -> None:
         """Return once the row is durable. Raises what the database raised."""
@@ -67,6 +73,12 @@ def _commit_all(batch: Sequence[_Waiting]) -> None:
 
 
 _commits = GroupCommit()
+
+
+def busy() -> bool:
+    """Whether a burst of webhooks is being taken in: what can wait should let it through, since a
+    sender gives up after seconds and a lane does not mind."""
+    return _commits.busy()
 
 
 def delivery_row(connection: str, received: Received, key: str) -> Delivery:
