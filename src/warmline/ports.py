@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from warmline.core.actions import Action
@@ -182,10 +183,12 @@ CAPABILITIES: Mapping[str, type] = {
 class Options:
     """What a connection of `warmline.yaml` gives its connector: the settings, the secrets (already
     read from the environment or a file), and a way to tell the time. `public_url` is where the
-    outside reaches us, without a path."""
+    outside reaches us, without a path; relative paths in settings begin at `folder`, the project's.
+    """
 
     name: str
     settings: Mapping[str, object]
     secrets: Mapping[str, str]
     now: Callable[[], datetime]
     public_url: str = ""
+    folder: Path = Path()

@@ -93,9 +93,7 @@ def test_a_missing_layout_is_named(folder: Folder) -> None:
         ("", "begin with `---`"),
     ],
 )
-def test_a_letter_without_its_front_matter_is_named(
-    folder: Folder, head: str, words: str
-) -> None:
+def test_a_letter_without_its_front_matter_is_named(folder: Folder, head: str, words: str) -> None:
     (folder.path / LETTER).write_text(head)
     error = folder.fault()
     assert str(error).startswith(f"{folder.path / LETTER}:1: ")

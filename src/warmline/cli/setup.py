@@ -17,7 +17,10 @@ from warmline.config.project import Project, load
 from warmline.config.settings import Settings, read
 from warmline.core.errors import WarmlineError
 
-out = Console(highlight=False)
+# Characters a line, where no terminal says how wide it is.
+PLAIN_WIDTH = 110
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
@@ -39,6 +42,14 @@ def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
         except OSError as error:
             err.print(f"[red]error[/red] {error.strerror}: {error.filename or ''}")
             raise typer.Exit(2) from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            if os.environ.get("WARMLINE_LOG_LEVEL", "").upper() == "DEBUG":
+                raise
+            err.print(f"[red]error[/red] this is a fault of Warmline's: {type(error).__name__}")
+            err.print("      run it again with WARMLINE_LOG_LEVEL=DEBUG for the details")
+            raise typer.Exit(70) from None  # EX_SOFTWARE
 
     return told
 

@@ -60,14 +60,16 @@ def triggers(loaded: Project) -> None:
         )
     }
     table = Table(title="Trigger map", show_lines=True)
-    for column in ("trigger", "event", "source", "action", "target", "fields passed", "runs"):
-        table.add_column(column)
+    table.add_column("event", overflow="fold", ratio=3)
+    for column in ("source", "action", "target"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("fields passed", overflow="fold", ratio=3)
+    table.add_column("runs", no_wrap=True)
     for trigger in loaded.triggers.triggers:
         total, failed = counts.get(trigger.name[:100], (0, 0))
         event = str(trigger.on) + (f"\nwhen {trigger.when.text}" if trigger.when else "")
-        runs = f"{total}" + (f", {failed} failed" if failed else "")
+        runs = f"{total}" + (f"\n{failed} failed" if failed else "")
         table.add_row(
-            trigger.name,
             event,
             trigger.source,
             str(trigger.do),

@@ -42,6 +42,8 @@ def poll(
                 if runtime.stopping.is_set():
                     return total
     except WarmlineError as error:
+        if channel is Channel.IMPORT:
+            raise  # whoever asked for it is told
         log.warning("action=poll connection=%s reason=%s", connection, error.reason)
         with writing():
             open_incident(
@@ -51,8 +53,6 @@ def poll(
                 connection=connection,
                 hint=error.hint or "it is tried again by itself",
             )
-        if channel is Channel.IMPORT:
-            raise
         return total
     with writing():
         resolve([f"{connection}:poll"], "it can be read again", now=runtime.now())

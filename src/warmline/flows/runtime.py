@@ -122,6 +122,7 @@ def build(
             secrets=secret_values(name, secrets),
             now=now,
             public_url=project.public_url,
+            folder=project.folder,
         )
         connectors[name] = make(manifest, options)
         used[name] = manifest

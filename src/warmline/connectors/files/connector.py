@@ -55,6 +55,7 @@ class Files:
         where = f"connection {options.name}"
         settings = options.settings
         self._path = str(settings.get("path") or "").strip()
+        self._folder = options.folder
         if not self._path:
             raise ConfigError(f"{where}: path is missing: an export, a folder, or a pattern")
         self._where = where
@@ -144,7 +145,7 @@ class Files:
 
     def _paths(self) -> list[Path]:
         """The files, the oldest first, so that the newest export has the last word."""
-        path = Path(self._path).expanduser()
+        path = self._folder / Path(self._path).expanduser()
         if path.is_dir():
             found = [each for each in path.iterdir() if _is_export(each)]
         elif glob.has_magic(str(path)):

@@ -73,12 +73,10 @@ class Found:
     contacts: list[Contact] = field(default_factory=list)
     mails: list[Caught] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
-    stopped: dict[str, int] = field(default_factory=dict)  # why -> letters that did not leave
+    stopped: Counter[str] = field(default_factory=Counter)  # why -> letters that did not leave
     dead_tries: list[int] = field(default_factory=list)  # deliveries tried, a dead mailbox
     scanner_changed: list[str] = field(default_factory=list)
-    lost: int = 0
-    doubled: int = 0
-    held_up: int = 0
+    by_poll: int = 0  # applications that a poll told first
     webhooks: dict[str, int] = field(default_factory=dict)
     polls: int = 0
     # What the ledger says.
@@ -267,7 +265,9 @@ def _ledger(found: Found) -> list[Check]:
         _equal("ledger and ATS: people", len(found.applicants), found.ledger_applicants),
         _equal("ledger and ATS: applications", found.applications, found.ledger_applications),
         _equal("ledger and CRM: contacts", len(found.contacts), found.ledger_contacts),
-        _equal("ledger and mailbox: mails by step", _steps(found.sent()), _steps(found.ledger_sent)),
+        _equal(
+            "ledger and mailbox: mails by step", _steps(found.sent()), _steps(found.ledger_sent)
+        ),
         _equal("letters accounted for", len(found.applicants) * steps, found.letters),
     ]
 

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 from django.db.models import Count, Min
 
-from warmline.cli.demo_checks import Applicant
-from warmline.cli.demo_script import END, START, Deed, Role, Scene, Script
+from warmline.cli.demo.checks import Applicant
+from warmline.cli.demo.script import END, START, Deed, Role, Scene, Script
 from warmline.engine.work import Worker, run_until_idle
 from warmline.flows.reconcile import poll
 from warmline.flows.runtime import Runtime

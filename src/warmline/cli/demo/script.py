@@ -111,7 +111,9 @@ def write(seed: int, applications: int) -> Script:
     twice = max(1, round(_TWO_JOBS * applications))
     moments = sorted(_moment(rng) for _ in range(applications))
     people = People(rng).applicants(applications - twice)
-    script = Script([Part(p, role) for p, role in zip(people, _roles(rng, len(people)), strict=True)])
+    script = Script(
+        [Part(p, role) for p, role in zip(people, _roles(rng, len(people)), strict=True)]
+    )
     # Somebody must have applied before anybody can apply again.
     later = sorted(rng.sample(range(max(1, applications // 8), applications), twice))
     who = 0

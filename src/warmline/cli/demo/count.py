@@ -1,0 +1,169 @@
+"""What stands in the simulators and in the ledger when the demo's week is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import httpx
+from django.db.models import Count
+
+from warmline.cli.demo.checks import Caught, Contact, Found, Trouble
+from warmline.cli.demo.script import Role, roles
+from warmline.cli.demo.week import Week
+from warmline.flows.report import overview
+from warmline.ports import Channel
+from warmline.sandbox.clock import parse_iso
+from warmline.store.models import Action, Delivery, Enrolment, Event, Incident, Message
+from warmline.store.statuses import (
+    ActionStatus,
+    DeliveryStatus,
+    EnrolmentStatus,
+    IncidentStatus,
+    MessageStatus,
+)
+
+_PAGE = 1000
+_ENDED = (MessageStatus.HANDED_OFF, MessageStatus.HELD, MessageStatus.REFUSED)
+
+
+def count(week: Week) -> Found:
+    """The simulators are asked over HTTP, as anybody could; the ledger through the report."""
+    box = week.box
+    hooks = _get(f"{box.greenhouse_url}/_control/state")
+    found = Found(
+        applicants=week.applicants,
+        applications=hooks["counts"]["applications"],
+        days={
+            f"{name}/{step.number}": step.day
+            for name, loaded in week.runtime.project.sequences.items()
+            for step in loaded.sequence.steps
+        },
+        contacts=[
+            Contact(c["id"], tuple(e.lower() for e in c["emails"]), c["properties"])
+            for c in _get(f"{box.hubspot_url}/_control/contacts")
+        ],
+        mails=_mails(week),
+        dead_tries=[
+            rule["hits"] for rule in box.mailbox.faults.as_json() if rule["kind"] == "refuse"
+        ],
+        scanner_changed=week.scanner_changed,
+        webhooks=hooks["webhooks"],
+        polls=week.polls,
+    )
+    _ledger(week, found)
+    found.troubles = _troubles(week)
+    return found
+
+
+def _get(url: str, **params: str) -> Any:
+    answer = httpx.get(url, params=params, trust_env=False, timeout=30)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def _mails(week: Week) -> list[Caught]:
+    found: list[Caught] = []
+    while True:
+        page = _get(
+            f"{week.box.mailbox_url}/api/messages", limit=str(_PAGE), offset=str(len(found))
+        )["messages"]
+        found += [
+            Caught(mail["to"][0].lower(), mail["headers"]["x-warmline-step"],
+                   parse_iso(mail["received_at"]))
+            for mail in page
+        ]  # fmt: skip
+        if len(page) < _PAGE:
+            return found
+
+
+def _ledger(week: Week, found: Found) -> None:
+    o = overview(week.runtime)
+    found.ledger_applicants, found.ledger_applications = o.applicants, o.applications
+    found.ledger_contacts = o.contacts
+    found.ledger_sent = {f"{s.sequence}/{s.step}": s.sent for s in o.steps if s.sent}
+    submitted = Event.objects.filter(kind="application.submitted")
+    found.by_poll = submitted.filter(delivery__channel=Channel.POLL).count()
+    found.letters = Message.objects.filter(status__in=_ENDED).count()
+    found.stopped = _stopped(week)
+    found.letters += found.stopped.total() - _kept_back()
+    waiting = {
+        "deliveries": Delivery.objects.filter(
+            status__in=[DeliveryStatus.RECEIVED, DeliveryStatus.FAILED, DeliveryStatus.MALFORMED]
+        ),
+        "actions": Action.objects.filter(
+            status__in=[
+                ActionStatus.PLANNED,
+                ActionStatus.CLAIMED,
+                ActionStatus.UNKNOWN,
+                ActionStatus.REFUSED,
+            ]
+        ),
+        "mails": Message.objects.exclude(status__in=_ENDED),
+        "enrolments": Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE),
+        "unknown words": Event.objects.filter(kind="unknown"),
+    }
+    found.waiting = {what: rows.count() for what, rows in waiting.items()}
+
+
+def _kept_back() -> int:
+    kept_back = [MessageStatus.HELD, MessageStatus.REFUSED]
+    return Message.objects.filter(status__in=kept_back).count()
+
+
+def _stopped(week: Week) -> Counter[str]:
+    """Letters that did not leave, by reason: held or refused when due, or not planned any more."""
+    why: Counter[str] = Counter()
+    kept_back = Message.objects.filter(status__in=[MessageStatus.HELD, MessageStatus.REFUSED])
+    for status, reason, n in kept_back.values_list("status", "reason").annotate(n=Count("id")):
+        why[_plainly(status, reason)] += n
+    ended = Enrolment.objects.filter(status=EnrolmentStatus.STOPPED)
+    for sequence, reason, planned in ended.annotate(n=Count("messages")).values_list(
+        "sequence", "reason", "n"
+    ):
+        steps = len(week.runtime.project.sequences[sequence].sequence.steps)
+        why[_plainly("", reason)] += steps - planned
+    return why
+
+
+def _plainly(status: str, reason: str) -> str:
+    """Reasons of one kind together: a letter that was held, and those after it."""
+    if status == MessageStatus.REFUSED or "bounced" in reason:
+        return "no such mailbox (550)"
+    return "unsubscribed" if "unsubscribed" in reason else reason
+
+
+_KINDS = (
+    # key or beginning of the key, beginning of the reason, what it is called
+    ("crm:trouble", "", "the CRM failed, throttled us or did not answer"),
+    ("mail:trouble", "", "a mail server said: try again later (451)"),
+    ("message:", "mail to ", "a mailbox does not exist (550)"),
+    ("message:", "nobody knows", "a mail server took a mail and never said so"),
+    ("no-address:", "", "a candidate had no e-mail address"),
+    ("ats:poll", "", "the ATS could not be read"),
+)
+
+
+def _troubles(week: Week) -> list[Trouble]:
+    """Incidents by kind. Somebody with a dead mailbox stays open: a person corrects the address."""
+    found: dict[str, Trouble] = {}
+    ended: dict[str, Counter[str]] = {}
+    dead = len(roles(week.script.parts, Role.DEAD))
+    for row in Incident.objects.order_by("id"):
+        what = next(
+            (n for key, why, n in _KINDS if row.key.startswith(key) and row.reason.startswith(why)),
+            row.key,
+        )
+        trouble = found.setdefault(what, Trouble(what, 0, 0, 0, dead * ("(550)" in what), ""))
+        trouble.incidents += 1
+        trouble.failures += row.count
+        how = row.resolution
+        if row.status != IncidentStatus.RESOLVED:
+            trouble.open += 1
+            how = f"open: {row.hint}"
+        elif row.resolved_at is not None:
+            trouble.longest = max(trouble.longest, row.resolved_at - row.opened_at)
+        ended.setdefault(what, Counter())[how] += 1
+    for what, trouble in found.items():
+        trouble.ended = "; ".join(how for how, _ in ended[what].most_common())
+    return list(found.values())

@@ -1,0 +1,216 @@
+"""The verb itself: a fresh project on simulators, the week, the summary, and the exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import random
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import typer
+
+from warmline.cli.demo.checks import Found, checks
+from warmline.cli.demo.script import START, Deed, Script, write
+from warmline.cli.demo.show import progress, summary
+from warmline.cli.setup import err, open_ledger, out, settings_of
+from warmline.cli.starter import copy_starter
+from warmline.config.project import load
+from warmline.config.settings import TABLE
+from warmline.core.errors import WarmlineError
+from warmline.sandbox.clock import VirtualClock
+from warmline.sandbox.greenhouse.simulator import CLIENT_ID, CLIENT_SECRET
+from warmline.sandbox.hubspot.simulator import TOKEN
+from warmline.sandbox.serve import Sandbox
+
+if TYPE_CHECKING:
+    from warmline.cli.demo.week import Week
+
+FOLDER = Path("demo-project")
+MARKER = ".warmline-demo"
+HOST, PORT = "127.0.0.1", 8025
+_WEBHOOK_SECRET = "sandbox-webhook-secret"  # noqa: S105 - opens nothing but a sandbox
+_APP_SECRET = "sandbox-app-secret"  # noqa: S105
+_SECRETS = {
+    "WARMLINE_ATS_CLIENT_ID": CLIENT_ID,
+    "WARMLINE_ATS_CLIENT_SECRET": CLIENT_SECRET,
+    "WARMLINE_ATS_WEBHOOK_SECRET": _WEBHOOK_SECRET,
+    "WARMLINE_CRM_ACCESS_TOKEN": TOKEN,
+    "WARMLINE_CRM_CLIENT_SECRET": _APP_SECRET,
+}
+_LOOK_AGAIN_S = 0.5
+
+
+def demo(*, seed: int, applicants: int, keep: bool) -> None:
+    """Raises typer.Exit(1) where a number does not hold."""
+    began = time.monotonic()
+    folder = FOLDER.absolute()
+    clock = VirtualClock(START)
+    script = write(seed, applicants)
+    with _fresh(folder), Sandbox(now=clock, seed=seed, background=False) as box:
+        with _house(folder, script, box, clock, seed) as week:
+            with progress(err) as show:
+                week.play(show)
+            from warmline.cli.demo.count import count
+
+            found = count(week)
+            verdict = checks(found)
+            summary(out, found, verdict)
+            failed = sum(not check.ok for check in verdict)
+            took_s = time.monotonic() - began
+            out.print(
+                f"seed {seed}: {len(verdict) - failed} of {len(verdict)} checks hold; "
+                f"{took_s:.0f} s of real time"
+            )
+            if keep:
+                _stay(week, found)
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _fresh(folder: Path) -> Iterator[None]:
+    """An empty folder that is ours; held, so that no second demo wipes it meanwhile. Raises
+    WarmlineError where it holds what is not ours."""
+    marker = folder / MARKER
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise WarmlineError(
+            f"{folder} is in the way: expected a folder of an earlier demo, or none"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        if not marker.exists():
+            raise WarmlineError(
+                f"{folder} holds files and was not made by a demo",
+                hint="move it away, or run the demo in another directory",
+            )
+        with marker.open() as old:
+            _hold(old, folder)
+            shutil.rmtree(folder)
+    copy_starter(folder)
+    with marker.open("w") as mine:
+        mine.write("Made by `warmline demo`, and made anew by the next one.\n")
+        mine.flush()
+        _hold(mine, folder)
+        yield
+
+
+def _hold(marker: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise WarmlineError(
+            f"a demo is up in {folder} already", hint="end it first: Ctrl-C in its terminal"
+        ) from None
+
+
+@contextlib.contextmanager
+def _house(
+    folder: Path, script: Script, box: Sandbox, clock: VirtualClock, seed: int
+) -> Iterator[Week]:
+    """Warmline on a ledger of its own, with its web server up and the webhooks pointed at it."""
+    for setting in TABLE:
+        # The demo's own, whatever this machine is set up for.
+        os.environ.pop(setting.name, None)
+        os.environ.pop(f"{setting.name}_FILE", None)
+    os.environ.update(_SECRETS)
+    port = _free_port()
+    url = f"http://{HOST}:{port}"
+    _point_at(folder, box, url)
+    settings = settings_of(folder)
+    loaded = load(folder)
+    open_ledger(settings)
+    logging.basicConfig(filename=folder / "var" / "demo.log", level=logging.INFO)
+    for noisy in ("httpx", "httpcore", "waitress", "django.request", "markdown_it"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    from warmline.cli.demo.week import Week
+    from warmline.flows.runtime import build
+    from warmline.store.sole import SoleRunner
+    from warmline.web.site import Server
+
+    chance = random.Random(f"chance {seed}").random  # noqa: S311 - jitter of retries
+    runtime = build(loaded, now=clock, chance=chance)
+    server = Server(runtime, HOST, port, 4)
+    server.start()
+    with contextlib.ExitStack() as last:
+        last.callback(runtime.close)
+        last.callback(server.stop)
+        last.enter_context(SoleRunner())
+        if not box.greenhouse.set_webhook(f"{url}/in/ats", _WEBHOOK_SECRET)["active"]:
+            raise WarmlineError(f"the ping to {url}/in/ats was not answered")
+        box.hubspot.set_webhook(f"{url}/in/crm", _APP_SECRET)
+        week = Week(script, box, runtime, clock, seed=seed)
+        last.callback(week.close)
+        yield week
+
+
+def _free_port() -> int:
+    """The usual one where it is free: links in old mails then still work."""
+    for port in (PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise WarmlineError("no port is free on this machine")
+
+
+def _point_at(folder: Path, box: Sandbox, url: str) -> None:
+    """The starter's addresses, replaced by those of this sandbox."""
+    path = folder / "warmline.yaml"
+    text = path.read_text()
+    for old, new in {
+        "http://127.0.0.1:8025": url,
+        "http://127.0.0.1:8801": box.greenhouse_url,
+        "http://127.0.0.1:8802": box.hubspot_url,
+        "http://127.0.0.1:8803": box.mailbox_url,
+        "port: 8804": f"port: {box.smtp_port}",
+    }.items():
+        if old not in text:
+            raise WarmlineError(f"the starter's warmline.yaml has no {old}: this is our fault")
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def _stay(week: Week, found: Found) -> None:
+    """Up with the pages, the clock standing still, until Ctrl-C; what is done to the simulators
+    meanwhile takes its way."""
+    url = week.runtime.project.public_url
+    box = week.box
+    box.greenhouse.outbox.delay_s = (0.0, 0.0)
+    box.hubspot.faults.clear()
+    box.mailbox.faults.clear()
+    out.print(f"overview   {url}/", soft_wrap=True)
+    out.print(f"explain    {url}/explain?q={_interesting(week)}", soft_wrap=True)
+    out.print(f"mailbox    {box.mailbox_url}/", soft_wrap=True)
+    out.print(
+        f"one more   curl -s {box.greenhouse_url}/_control/do/apply -H 'content-type: "
+        "application/json' -d '{}'",
+        soft_wrap=True,
+    )
+    out.print(f"It is {week.clock():%A %d %B %Y, %H:%M} UTC here, and stays so. Ctrl-C ends it.")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(_LOOK_AGAIN_S):
+        week.step()
+
+
+def _interesting(week: Week) -> str:
+    """Somebody with much to explain: interviewed, and by two applications if there is one."""
+    acts = {Deed.APPLY_AGAIN: 3, Deed.APPLY_ANEW: 3, Deed.HIRE: 2, Deed.RESCHEDULE: 2}
+    points: dict[int, int] = {}
+    for scene in week.script.scenes:
+        if scene.who >= 0:
+            points[scene.who] = points.get(scene.who, 0) + acts.get(scene.deed, 1)
+    return week.script.parts[max(points, key=lambda who: points[who])].person.email
