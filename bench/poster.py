@@ -113,7 +113,8 @@ class Run:
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    posts = applications(asked["count"], seed=asked["seed"])
+    first, count = asked["first"], asked["count"]
+    posts = applications(first + count)[first:]
     run = Run(asked["port"], [request_of(p) for p in posts], asked["connections"], asked["rate"])
     print("ready", flush=True)
     sys.stdin.readline()

@@ -10,11 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 from django.urls import URLPattern
 from pydantic import BaseModel
+from typer.core import TyperGroup
 
 from warmline.cli.main import app
 from warmline.config.project import ProjectFile, TriggerFile, UnknownRule
@@ -137,7 +137,7 @@ def test_every_liquid_tag_and_filter_stands_in_the_reference() -> None:
 
 def test_every_verb_and_option_stands_in_the_reference_and_the_readme() -> None:
     command = typer.main.get_command(app)
-    assert isinstance(command, click.Group)
+    assert isinstance(command, TyperGroup)
     told = section(REFERENCE, "Verbs")
     assert rows(told) == list(command.commands)
     readme = section((ROOT / "README.md").read_text(), "The verbs")
@@ -166,23 +166,30 @@ def test_every_capability_stands_in_the_reference_with_its_methods() -> None:
 
 
 def test_every_kind_of_incident_stands_in_the_reference() -> None:
-    """The keys are the first arguments of `open_incident`, and what the two helpers make."""
-    told = section(REFERENCE, "Incidents").replace("`", "")
+    """The keys are the first arguments of `open_incident`, or made by a helper of its own."""
+    told = rows(section(REFERENCE, "Incidents"))
     source = "".join(p.read_text() for p in (ROOT / "src/warmline").rglob("*.py"))
     found = set(re.findall(r"open_incident\(\s*f?\"([^\"]+)\"", source))
-    found |= set(re.findall(r"f\"(no-address:[^\"]+|\{target\}:trouble)\"", source))
-    assert len(found) >= 10, "the pattern above finds the keys no more"
+    helpers = r"(?:return|else) f\"(no-address:[^\"]+|\{target\}:trouble|action:[^\"]+)\""
+    found |= set(re.findall(helpers, source))
+    assert len(found) >= 11, "the patterns above find the keys no more"
     for key in found:
-        kinds = {"{kind}": ("signature", "setup")}
-        for word in kinds.get("{kind}", ()) if "{kind}" in key else ("",):
-            tail = key.replace("{kind}", word).replace("{where}", "<where>")
-            pattern = re.sub(r"\\\{[^}]*\\\}", "<[a-z]+>", re.escape(tail))
-            assert re.search(rf"^\| {pattern} \|", told, re.MULTILINE), key
+        literal = re.escape(key.replace("{kind}", "signature"))
+        pattern = re.sub(r"\\\{[^}]*\\\}", "<[a-z]+>", literal)
+        assert any(re.fullmatch(pattern, row) for row in told), key
 
 
 def test_every_fault_of_the_sandbox_stands_in_the_reference() -> None:
     told = section(REFERENCE, "Sandbox")
     assert not missing(HTTP_KINDS | HOOK_KINDS | SMTP_KINDS, told)
+
+
+def test_every_name_of_the_benchmark_stands_in_the_reference() -> None:
+    source = (ROOT / "bench" / "runs.py").read_text()
+    rate = re.search(r"^RATE = (\d+)", source, re.MULTILINE)
+    assert rate
+    names = re.findall(r"f\"\{kind\}\.(\w+)\"", source.replace("{RATE:g}", rate[1]))
+    assert set(rows(section(REFERENCE, "Benchmark"))) == set(names)
 
 
 def whole(span: timedelta, unit: timedelta) -> str:
@@ -198,7 +205,11 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
         ("a webhook's body", [f"{intake.BODY_BYTES_MAX // 1024**2} MiB"]),
         (
             "tries of an action or a mail",
-            [f"{retries.ATTEMPTS_MAX},", f"{retries.FIRST_S:g} s", f"{retries.LONGEST_S:g} s"],
+            [
+                f"{retries.GIVE_UP_AFTER / timedelta(hours=1):g} h",
+                f"{retries.FIRST_S:g} s",
+                f"{retries.LONGEST_S:g} s",
+            ],
         ),
         ("tries to apply a delivery", [f"{interpret.ATTEMPTS_MAX} |"]),
         ("deliveries interpreted in a transaction", [f"{interpret.BATCH} |"]),

@@ -13,7 +13,7 @@ LAYOUT = "sequences/layout.mjml"
 STEP_2 = "  - {day: 3, file: 02-culture-story.md, class: marketing}"
 
 FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "not YAML": ("name: welcome", "name: [welcome", ("is not YAML here",)),
+    "not YAML": ("name: welcome", "name: welcome: x", ("is not YAML here",)),
     "a key twice": ("title: New", "name: again\ntitle: New", ("'name'", "given twice")),
     "an unknown setting": ("title: New", "titel: New", ("titel", "not a setting")),
     "an unknown segment": (
@@ -125,7 +125,7 @@ def test_a_liquid_error_has_the_line_of_its_file(folder: Folder, old: str, new: 
 
 
 def test_a_liquid_error_in_the_layout_has_the_layouts_line(folder: Folder) -> None:
-    line = folder.edit("{{ unsubscribe_url }}", "{{ unsubscribe_url | shout }}", LAYOUT)
+    line = folder.edit('href="{{ unsubscribe_url }}"', 'href="{{ x | shout }}"', LAYOUT)
     error = folder.fault()
     assert (error.file, error.line) == (str(folder.path / LAYOUT), line)
 

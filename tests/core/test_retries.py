@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmline.core.retries import ATTEMPTS_MAX, FIRST_S, LONGEST_S, backoff_s
+from warmline.core.retries import (
+    FIRST_S,
+    GIVE_UP_AFTER,
+    LONGEST_S,
+    asked_wait_s,
+    backoff_s,
+    given_up,
+)
 
 attempts = st.integers(1, 10_000)
 chances = st.floats(0, 0.999_999)
@@ -33,8 +42,13 @@ def test_waits_double_until_the_longest() -> None:
     assert 2 * backoff_s(12, 0.0) == LONGEST_S
 
 
-def test_all_tries_together_outlast_a_day_and_end_within_two() -> None:
-    shortest = sum(backoff_s(n, 0.0) for n in range(1, ATTEMPTS_MAX))
-    longest = sum(backoff_s(n, 0.999) for n in range(1, ATTEMPTS_MAX))
-    assert shortest > 12 * 3600
-    assert longest < 48 * 3600
+@given(st.floats(0, 3600), chances)
+def test_a_wait_that_was_asked_for_is_kept(after_s: float, chance: float) -> None:
+    assert after_s <= asked_wait_s(after_s, chance) <= after_s * 1.2
+
+
+def test_work_is_given_up_after_a_day_and_a_half() -> None:
+    planned = datetime(2026, 3, 2, tzinfo=UTC)
+    assert not given_up(planned, planned + GIVE_UP_AFTER)
+    assert given_up(planned, planned + GIVE_UP_AFTER + timedelta(seconds=1))
+    assert timedelta(days=1) < GIVE_UP_AFTER < timedelta(days=2)

@@ -11,9 +11,9 @@ from warmline.core.sequences import Sequence, Step, StepClass
 
 days = st.lists(st.integers(0, 3650), min_size=1, max_size=8).map(sorted)
 moments = st.datetimes(
-    datetime(2020, 1, 1),
-    datetime(2100, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
+    datetime(2020, 1, 1),  # noqa: DTZ001 - Hypothesis adds the zone
+    datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 
 

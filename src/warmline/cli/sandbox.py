@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Any
 
@@ -34,12 +35,14 @@ def sandbox(port: int, warmline: str) -> None:
             out.print(f"  job {job['id']}: {job['name']}")
         out.print("An applicant arrives:")
         out.print(
-            f"  curl -s {box.greenhouse_url}/_control/do/apply -H 'content-type: application/json'"
-            ' -d \'{"first_name": "Ada", "last_name": "Lind", '
-            '"email": "ada.lind@example.com"}\'',
+            f"  curl -s {box.greenhouse_url}/_control/do/apply -H 'content-type: application/json' "
+            + """-d '{"person": {"first_name": "Ada", "last_name": "Lind", """
+            + """"email": "ada.lind@example.com"}}'""",
             soft_wrap=True,
         )
         stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         connect(box, warmline, stop)
 
 

@@ -40,7 +40,8 @@ def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
             err.print("interrupted")
             raise typer.Exit(130) from None
         except OSError as error:
-            err.print(f"[red]error[/red] {error.strerror}: {error.filename or ''}")
+            where = f": {error.filename}" if error.filename else ""
+            err.print(f"[red]error[/red] {error.strerror or error}{where}")
             raise typer.Exit(2) from None
         except typer.Exit:
             raise
@@ -72,8 +73,9 @@ def settings_of(project: Path | None) -> Settings:
 def open_ledger(settings: Settings) -> None:
     """Django on the ledger, its tables made or brought up to date."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "warmline.store.settings")
+    os.umask(0o077)  # the ledger holds personal data: nobody else on the machine may read it
     if not settings.database_url:
-        (settings.project / "var").mkdir(parents=True, exist_ok=True)
+        (settings.project / "var").mkdir(mode=0o700, parents=True, exist_ok=True)
     import django
     from django.core.management import call_command
     from django.db import DatabaseError

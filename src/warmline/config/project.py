@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from warmline.config.faults import first_fault
 from warmline.config.sequences import LoadedSequence, load_sequences
 from warmline.config.settings import value_or_file
 from warmline.config.yaml_lines import Lines, read_yaml
@@ -111,6 +112,12 @@ class Project:
     connections: Mapping[str, Connection]
     triggers: TriggerMap
     sequences: Mapping[str, LoadedSequence]
+    lines: Lines = field(default_factory=Lines, repr=False, compare=False)
+
+    def fault(self, where: tuple[str | int, ...], reason: str, *, hint: str = "") -> ConfigError:
+        """What is wrong at this place of warmline.yaml, found after it was read."""
+        file = str(self.folder / FILE)
+        return ConfigError(reason, file=file, line=self.lines.of(where), hint=hint)
 
     @property
     def segment_rules(self) -> SegmentRules:
@@ -151,7 +158,7 @@ def load(folder: Path) -> Project:
     try:
         file = ProjectFile.model_validate(data)
     except ValidationError as error:
-        raise _config_error(error, path, lines) from None
+        raise first_fault(error, path, lines) from None
     sequences = load_sequences(folder / "sequences")
     check = _Check(path, lines, file, sequences)
     check.whole()
@@ -164,21 +171,8 @@ def load(folder: Path) -> Project:
         },
         triggers=TriggerMap(check.triggers()),
         sequences=sequences,
+        lines=lines,
     )
-
-
-def _config_error(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
-    """Pydantic's first finding as a sentence with a line."""
-    first = error.errors()[0]
-    where = tuple(part for part in first["loc"] if part != "[key]")
-    found = first.get("input")
-    shown = "" if isinstance(found, (dict, list)) or found is None else f", found {found!r}"
-    message = {
-        "missing": "is missing",
-        "extra_forbidden": "is not a setting known here",
-    }.get(first["type"], first["msg"][0].lower() + first["msg"][1:])
-    name = ".".join(str(part) for part in where)
-    return ConfigError(f"{name} {message}{shown}", file=str(path), line=lines.of(where))
 
 
 class _Check:
@@ -200,6 +194,12 @@ class _Check:
                     ("connections", name),
                     f"connection name {name!r}; expected letters, digits and underscores: "
                     "it stands in addresses and in names of environment variables",
+                )
+            if name == OWN:
+                raise self.fail(
+                    ("connections", name),
+                    f"a connection is called {name!r}, which is Warmline's own name in triggers "
+                    "and in the ledger; expected another",
                 )
         if self.file.mail.connection not in names:
             raise self.fail(
@@ -237,12 +237,19 @@ class _Check:
         if row.source not in (*names, OWN):
             raise self.fail((*at, "from"), f"from is {row.source!r}; expected one of {names}")
         own = row.do is ActionKind.SEQUENCE_ENROL
-        if not own and row.target not in names:
+        if row.target not in names and not (own and row.target in ("", OWN)):
             raise self.fail((*at, "in"), f"in is {row.target!r}; expected one of {names}")
         for j, name in enumerate(row.passes):
             if name not in FIELDS:
                 raise self.fail(
                     (*at, "pass", j), f"pass names {name!r}; expected some of {sorted(FIELDS)}"
+                )
+        takes = {"sequence"} if own else set()
+        for option in row.options:
+            if option not in takes:
+                raise self.fail(
+                    (*at, "with", option),
+                    f"with holds {option!r}; expected for {row.do} only {sorted(takes)}",
                 )
         sequence = row.options.get("sequence", "")
         if own and sequence not in self.sequences:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from warmline.config.yaml_lines import parse_yaml, read_yaml
+from warmline.config.faults import first_fault
+from warmline.config.yaml_lines import parse_yaml, read_text, read_yaml
 from warmline.core.errors import ConfigError
 from warmline.core.mail import CompiledStep, TemplateError, compile_step
 from warmline.core.segments import Segment
@@ -50,7 +51,7 @@ def load_sequences(folder: Path) -> dict[str, LoadedSequence]:
     for path in sorted(folder.glob("*/sequence.yaml")):
         if not layout_path.exists():
             raise ConfigError("is missing: every mail is set in it", file=str(layout_path))
-        loaded = _load(path, layout_path.read_text())
+        loaded = _load(path, read_text(layout_path))
         if loaded.sequence.name in found:
             raise ConfigError(f"two sequences are called {loaded.sequence.name!r}", file=str(path))
         found[loaded.sequence.name] = loaded
@@ -62,11 +63,7 @@ def _load(path: Path, layout: str) -> LoadedSequence:
     try:
         file = SequenceFile.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = tuple(first["loc"])
-        name = ".".join(str(part) for part in where) or "the file"
-        message = first["msg"][0].lower() + first["msg"][1:]
-        raise ConfigError(f"{name}: {message}", file=str(path), line=lines.of(where)) from None
+        raise first_fault(error, path, lines) from None
     days = [step.day for step in file.steps]
     if days != sorted(days):
         raise ConfigError(
@@ -86,7 +83,7 @@ def _load(path: Path, layout: str) -> LoadedSequence:
                 file=str(path),
                 line=lines.of(("steps", number - 1, "file")),
             )
-        text = step_path.read_text()
+        text = read_text(step_path)
         digest.update(text.encode())
         compiled[number] = _compile(step_path, text, layout, f"{file.name}/{step_path.stem}")
         steps.append(

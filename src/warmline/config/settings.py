@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def value_or_file(name: str, env: Mapping[str, str] = os.environ) -> str | None:
         raise ConfigError(
             f"{name}_FILE names a file that cannot be read: {error.strerror}"
         ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name}_FILE names a file that cannot be read: not UTF-8") from None
 
 
 def read(env: Mapping[str, str] = os.environ) -> Settings:
@@ -86,7 +89,7 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
         found[setting.name] = setting.default if text is None else _typed(setting, text)
     project = Path(found["WARMLINE_PROJECT"]).absolute()
     host, _, port = str(found["WARMLINE_LISTEN"]).rpartition(":")
-    if not port.isdigit():
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise ConfigError(
             f"WARMLINE_LISTEN is {found['WARMLINE_LISTEN']!r}; expected HOST:PORT, "
             "for example 127.0.0.1:8025"
@@ -106,28 +109,36 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
 
 def database(settings: Settings) -> dict[str, Any]:
     """Django's `DATABASES["default"]`. Raises ConfigError."""
-    url = settings.database_url or f"sqlite:///{settings.project}/var/warmline.sqlite3"
-    parts = urlsplit(url)
+    if not settings.database_url:
+        return _sqlite(settings.project / "var" / "warmline.sqlite3")
+    try:
+        parts = urlsplit(settings.database_url)
+        port = parts.port or ""
+    except ValueError:
+        raise ConfigError(
+            "WARMLINE_DATABASE_URL cannot be read; "
+            "expected postgresql://user:password@host:port/name",
+            hint="a port is a number, and signs such as / and @ in a password are written as %2F",
+        ) from None
+    name = unquote(parts.path[1:])
     if parts.scheme == "sqlite":
-        path = Path(unquote(parts.path[1:]))  # three slashes: relative; four: absolute
-        return {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": str(path),
-            "OPTIONS": {
-                "timeout": 20,
-                "transaction_mode": "IMMEDIATE",
-                # FULL: a commit that was answered is on the disk, whatever happens to the power.
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-            },
-        }
+        if not name:
+            raise ConfigError(
+                "WARMLINE_DATABASE_URL names no file; expected sqlite:////absolute/path"
+            )
+        return _sqlite(Path(name))  # three slashes: relative; four: absolute
     if parts.scheme in ("postgresql", "postgres"):
+        if not name:
+            raise ConfigError(
+                "WARMLINE_DATABASE_URL names no database; expected postgresql://…/name"
+            )
         return {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": unquote(parts.path.lstrip("/")),
+            "NAME": name,
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": unquote(parts.hostname or ""),
-            "PORT": str(parts.port or ""),
+            "PORT": str(port),
             "CONN_MAX_AGE": None,
             "CONN_HEALTH_CHECKS": True,
         }
@@ -136,31 +147,64 @@ def database(settings: Settings) -> dict[str, Any]:
     )
 
 
+def _sqlite(path: Path) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            # FULL: a commit that was answered is on the disk, whatever happens to the power.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        },
+    }
+
+
 def _typed(setting: Setting, text: str) -> object:
+    """Numbers are of threads and of seconds: above zero, and with an end."""
     try:
-        return setting.kind(text)
+        value = setting.kind(text)
+        if setting.kind is str or 0 < value < 1_000_000:
+            return value
     except ValueError:
-        raise ConfigError(
-            f"{setting.name} is {text!r}; expected {setting.kind.__name__}: {setting.help}"
-        ) from None
+        pass
+    raise ConfigError(
+        f"{setting.name} is {text!r}; expected {setting.kind.__name__} above 0: {setting.help}"
+    )
 
 
 def _kept_secret(project: Path) -> str:
     """Made once a project. Without a writable project folder it lives as long as the process:
     links sent by it stop working, which `warmline check` says."""
     path = project / "var" / "secret_key"
+    if kept := _read_or_empty(path):
+        return kept
+    made = secrets.token_urlsafe(50)
+    if not (project / "warmline.yaml").exists():
+        return made
+    # Written beside it and then moved there whole: a kill leaves no half of a key, and of two
+    # that begin at once the second finds the first one's.
+    beside = path.with_name(f"secret_key.{os.getpid()}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(made)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists() and not _read_or_empty(path):
+            beside.replace(path)
+        else:
+            path.hardlink_to(beside)
+    except OSError:
+        return _read_or_empty(path) or made
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+    return made
+
+
+def _read_or_empty(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError:
-        pass
-    made = secrets.token_urlsafe(50)
-    if (project / "warmline.yaml").exists():
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(made)
-        except FileExistsError:
-            return path.read_text().strip()
-        except OSError:
-            return made
-    return made
+        return ""

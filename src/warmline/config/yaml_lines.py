@@ -15,7 +15,15 @@ FILE_BYTES_MAX = 1024 * 1024
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 booleans: only true and false are. In YAML 1.1, which PyYAML reads, the trigger
-    map's column `on` would be a boolean, and so would a country called NO."""
+    map's column `on` would be a boolean, and so would a country called NO. And no aliases: a few
+    lines of them unfold to more than any memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            problem = f"an alias (*{event.anchor}); expected the value written out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -46,6 +54,11 @@ class Lines:
 def read_yaml(path: Path) -> tuple[Any, Lines]:
     """The data and its lines. Raises ConfigError for what is not YAML, and for a key given twice,
     which YAML would silently let the last one win."""
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of the project, with `\n` at the ends of its lines. Raises ConfigError."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -56,18 +69,24 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"expected UTF-8; byte {error.start} is not", file=str(path)) from None
-    return parse_yaml(text, str(path))
+    return text.replace("\r\n", "\n")
 
 
 def parse_yaml(text: str, file: str, first_line: int = 1) -> tuple[Any, Lines]:
     lines = Lines()
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:  # a control character
+        at = text.count("\n", 0, error.position) + first_line
+        raise ConfigError(f"is not YAML here: {error.reason}", file=file, line=at) from None
     try:
         node = loader.get_single_node()
         if node is None:
             return None, lines
         _walk(node, (), lines, file, first_line)
         return loader.construct_document(node), lines
+    except RecursionError:
+        raise ConfigError("is nested too deeply to be read", file=file) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + first_line if mark else None

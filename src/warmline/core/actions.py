@@ -13,6 +13,10 @@ class ActionKind(StrEnum):
     SEQUENCE_ENROL = "sequence.enrol"  # put the candidate on a sequence; done by Warmline itself
 
 
+# Kinds whose repetition changes nothing. After a lost answer they are simply done again, many at a
+# time; any other kind is looked for first, one by one (`find`).
+REPEATABLE = frozenset({ActionKind.CONTACT_UPSERT})
+
 # What `pass:` may name, with what each holds. One table: config checks it, docs print it.
 FIELDS: Mapping[str, str] = {
     "name": "first and last name",

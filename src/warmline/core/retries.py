@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 FIRST_S = 5.0
-LONGEST_S = 3600.0
-# About a day and a half with the figures above: longer than the longest vendor outage we plan
-# for, shorter than anybody's patience. After it the work is on the failed list.
-ATTEMPTS_MAX = 40
+LONGEST_S = 600.0
+# Longer than the longest vendor outage we plan for, shorter than anybody's patience. After it the
+# work is on the failed list, where a person can replay it.
+GIVE_UP_AFTER = timedelta(hours=36)
 
 
 def backoff_s(attempt: int, chance: float) -> float:
@@ -16,3 +18,13 @@ def backoff_s(attempt: int, chance: float) -> float:
     """
     step: float = min(FIRST_S * 2.0 ** (min(attempt, 20) - 1), LONGEST_S)
     return step * (0.5 + chance / 2)
+
+
+def asked_wait_s(after_s: float, chance: float) -> float:
+    """Seconds to wait where the other side named them: never less, and up to a fifth more, so
+    that what waited does not return in one moment. Such a wait is not a failed try."""
+    return after_s * (1 + chance / 5)
+
+
+def given_up(planned_at: datetime, now: datetime) -> bool:
+    return now - planned_at > GIVE_UP_AFTER

@@ -81,6 +81,7 @@ class Inline:
             for name in families(runtime)
         }
         self._crashes: set[str] = set()
+        self.started = threading.Event()  # the ledger is ours, and what was left behind is back
         runtime.poke = self.poke
 
     def poke(self, lanes: Iterable[Lane]) -> None:
@@ -103,6 +104,7 @@ class Inline:
         with SoleRunner():
             recovered = recover(runtime, alone=True)
             log.info("action=engine_started recovered=%d", recovered)
+            self.started.set()
             threads = [
                 threading.Thread(target=self._work, args=(family,), name=f"{family.name}-{i}")
                 for family in self._families.values()

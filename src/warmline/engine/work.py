@@ -58,6 +58,8 @@ def run_until_idle(runtime: Runtime, worker: Worker, *, rounds_max: int = 100_00
     done = 0
     while done < rounds_max:
         lanes = look(runtime)
+        if not lanes:
+            return done
         grouped: dict[str, set[int]] = {}
         for lane in lanes:
             grouped.setdefault(lane.family, set()).add(lane.number)

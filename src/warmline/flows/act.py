@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
+from warmline.core.actions import REPEATABLE, ActionKind, ContactRef
 from warmline.core.actions import Action as CoreAction
-from warmline.core.actions import ActionKind, ContactRef
 from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
-from warmline.core.retries import ATTEMPTS_MAX, backoff_s
+from warmline.core.retries import asked_wait_s, backoff_s, given_up
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.release import no_address_incident
@@ -128,7 +128,8 @@ def _ask(connector: AppliesActions, todo: Sequence[tuple[Action, CoreAction]]) -
     outcomes: dict[str, Outcome] = {}
     fresh: list[CoreAction] = []
     for row, core in todo:
-        found = _find(connector, core) if row.status == ActionStatus.UNKNOWN else None
+        doubtful = row.status == ActionStatus.UNKNOWN and core.kind not in REPEATABLE
+        found = _find(connector, core) if doubtful else None
         if found is not None:
             outcomes[core.key] = found
         else:
@@ -198,10 +199,18 @@ def _write(
             Action.objects.filter(pk__in=ids, claimed_by=runtime.token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
             )
-        if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked):
+        if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
+            target
+        ):
             good.append(_trouble(target))
         if good:
-            resolve(good, "it works again", now=now)
+            resolve(good, "it works again, and all that had failed is done", now=now)
+
+
+def _still_failing(target: str) -> bool:
+    """Whether anything that failed has not got through yet: trouble that comes and goes is one
+    incident, and over when all of it is done."""
+    return Action.objects.filter(target=target, status__in=_WAITING).exclude(reason="").exists()
 
 
 def _trouble(target: str) -> str:
@@ -211,15 +220,15 @@ def _trouble(target: str) -> str:
 
 def _again(runtime: Runtime, target: str, row: Action, outcome: Outcome, now: datetime) -> None:
     """Not now: when it is tried again, and until when it is worth trying."""
-    attempts = row.attempts + 1
-    wait_s = outcome.after_s
-    if wait_s is None:
+    if outcome.after_s is not None:
+        attempts = row.attempts
+        wait_s = asked_wait_s(outcome.after_s, runtime.chance())
+    else:
+        attempts = row.attempts + 1
         wait_s = backoff_s(attempts, runtime.chance())
-    elif attempts > 1:
-        wait_s += wait_s * runtime.chance() / 2
     status = ActionStatus.PLANNED if outcome.kind is OutcomeKind.LATER else ActionStatus.UNKNOWN
-    given_up = attempts >= ATTEMPTS_MAX
-    if given_up:
+    over = given_up(row.planned_at, now)
+    if over:
         status = ActionStatus.REFUSED
         _refused(target, row, outcome, now)
     Action.objects.filter(pk=row.pk, claimed_by=runtime.token).update(
@@ -227,7 +236,7 @@ def _again(runtime: Runtime, target: str, row: Action, outcome: Outcome, now: da
         attempts=attempts,
         reason=outcome.reason,
         due_at=now + timedelta(seconds=wait_s),
-        finished_at=now if given_up else None,
+        finished_at=now if over else None,
         claimed_by="",
         claim_until=None,
     )

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from warmline.core.errors import BadSignature, WarmlineError
 from warmline.flows.incidents import open_incident
@@ -20,6 +21,7 @@ BODY_BYTES_MAX = 1024 * 1024
 # So many senders waiting at a time are a burst.
 BUSY_FROM = 3
 KEY_CHARS_MAX = 200
+QUIET_FOR = timedelta(seconds=1)
 # What is worth keeping of a request's headers: no cookies, no authorization.
 _HEADERS_KEPT = ("content-type", "user-agent")
 
@@ -81,6 +83,43 @@ def busy() -> bool:
     return _commits.busy()
 
 
+class Quiet:
+    """Counts what strangers can cause at will, and lets it be written down once a second: nobody
+    without a key may keep the disk busy."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[datetime | None, int]] = {}
+
+    def count(self, key: str, now: datetime) -> int:
+        """How many to write down now, this one included; 0: not yet."""
+        with self._lock:
+            last, waiting = self._counts.get(key, (None, 0))
+            if last is not None and abs(now - last) < QUIET_FOR:
+                self._counts[key] = (last, waiting + 1)
+                return 0
+            self._counts[key] = (now, 0)
+            return waiting + 1
+
+
+_strangers = Quiet()
+
+
+def turned_away(connection: str, kind: str, reason: str, *, now: datetime, hint: str) -> None:
+    """Count a delivery that nothing is kept of on the incident `<connection>:<kind>`."""
+    count = _strangers.count(f"{connection}:{kind}", now)
+    if count:
+        with writing():
+            open_incident(
+                f"{connection}:{kind}",
+                reason,
+                now=now,
+                connection=connection,
+                hint=hint,
+                count=count,
+            )
+
+
 def delivery_row(connection: str, received: Received, key: str) -> Delivery:
     """The row for these bytes. Without a key of the sender's, a hash of the bytes is the key."""
     fallback = hashlib.sha256(received.stream.encode() + b"\0" + received.body).hexdigest()
@@ -112,14 +151,8 @@ def receive(runtime: Runtime, connection: str, received: Received) -> str:
         connector.verify(received, now=now)
     except WarmlineError as error:
         kind = "signature" if isinstance(error, BadSignature) else "setup"
-        with writing():
-            open_incident(
-                f"{connection}:{kind}",
-                f"a delivery to /in/{connection} was turned away: {error.reason}",
-                now=now,
-                connection=connection,
-                hint=error.hint,
-            )
+        reason = f"a delivery to /in/{connection} was turned away: {error.reason}"
+        turned_away(connection, kind, reason, now=now, hint=error.hint)
         raise
     row = delivery_row(connection, received, connector.delivery_key(received))
     wrong = _not_json(received.body)

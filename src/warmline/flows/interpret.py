@@ -145,6 +145,9 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
         for row, h, applied, one in made:
             if applied.effect is EventEffect.APPLIED and applied.candidate is not None:
                 plan.add(row, h, applied, live=one.row.channel == Channel.WEBHOOK)
+        if any(r.row.channel == Channel.WEBHOOK for r in read):
+            keys = [f"{connection}:signature", f"{connection}:setup"]
+            resolve(keys, "signed deliveries come in", now=now)
         lanes = plan.write() | release_addressed(facts.addressed, now)
         _finish(read, now)
     return lanes

@@ -26,7 +26,7 @@ class People:
         self.addressed: list[Candidate] = []
 
     def apply(self, heard: Heard, facts: CandidateFacts, applied: Applied) -> bool:
-        """Apply the facts; the candidate meant goes into `applied`. True where something changed."""
+        """Apply the facts; the candidate meant goes into `applied`. True where it changed them."""
         candidate, changed = self._who(heard, facts)
         if candidate is None:
             if facts.gone:

@@ -36,7 +36,9 @@ def release_addressed(candidates: Sequence[Candidate], now: datetime) -> set[Lan
         candidate__in=ids, status=ActionStatus.REFUSED, reason=NO_ADDRESS
     )
     lanes |= {act_lane(row.target, row.lane) for row in actions}
-    actions.update(status=ActionStatus.PLANNED, reason="", due_at=now, finished_at=None)
+    actions.update(
+        status=ActionStatus.PLANNED, reason="", planned_at=now, due_at=now, finished_at=None
+    )
     resolve([no_address_incident(pk) for pk in ids], "an address came", now=now)
     return lanes
 
@@ -60,5 +62,10 @@ def _go_on(enrolment_id: int, messages: Sequence[Message], now: datetime) -> set
 def release_refused(delivery: Delivery, now: datetime) -> int:
     """The refused actions of a delivery's events are planned again. Returns how many."""
     return Action.objects.filter(event__delivery=delivery, status=ActionStatus.REFUSED).update(
-        status=ActionStatus.PLANNED, reason="replayed", attempts=0, due_at=now, finished_at=None
+        status=ActionStatus.PLANNED,
+        reason="replayed",
+        attempts=0,
+        planned_at=now,
+        due_at=now,
+        finished_at=None,
     )

@@ -4,6 +4,7 @@ a lane has work."""
 from __future__ import annotations
 
 import random
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -11,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from warmline.config.project import Project, secret_name, secret_values
+from warmline.config.project import Connection, Project, secret_name, secret_values
 from warmline.core.errors import ConfigError
+from warmline.core.triggers import OWN
 from warmline.kit.manifest import Manifest, make, manifests
 from warmline.ports import Options
 
@@ -81,41 +83,23 @@ def build(
     chance: Callable[[], float] = random.random,
 ) -> Runtime:
     """Make every connector of the project. Raises ConfigError for an unknown one, an unknown or
-    missing setting, and a secret written into the file."""
+    missing setting, a secret written into the file, and for work that a connection cannot do."""
     found = manifests()
     connectors: dict[str, Any] = {}
     used: dict[str, Manifest] = {}
     for name, connection in project.connections.items():
-        file = str(project.folder / "warmline.yaml")
         manifest = found.get(connection.connector)
         if manifest is None:
-            raise ConfigError(
+            raise project.fault(
+                ("connections", name, "connector"),
                 f"connections.{name}.connector is {connection.connector!r}; "
                 f"expected one of {sorted(found)}",
-                file=file,
             )
+        _check_settings(project, connection, manifest)
+        defaults = {
+            s.name: s.default for s in manifest.settings if not s.secret and s.default is not None
+        }
         secrets = tuple(s.name for s in manifest.settings if s.secret)
-        known = {s.name: s for s in manifest.settings if not s.secret}
-        for key in connection.settings:
-            if key in secrets:
-                raise ConfigError(
-                    f"connections.{name}.{key} is a secret; expected it in the environment as "
-                    f"{secret_name(name, key)}, or in a file named by "
-                    f"{secret_name(name, key)}_FILE",
-                    file=file,
-                )
-            if key not in known:
-                raise ConfigError(
-                    f"connections.{name}.{key} is not a setting of {connection.connector}; "
-                    f"expected some of {sorted(known)}",
-                    file=file,
-                )
-        for setting in known.values():
-            if setting.required and setting.name not in connection.settings:
-                raise ConfigError(
-                    f"connections.{name}.{setting.name} is missing: {setting.help}", file=file
-                )
-        defaults = {s.name: s.default for s in known.values() if s.default is not None}
         options = Options(
             name=name,
             settings={**defaults, **connection.settings},
@@ -124,6 +108,66 @@ def build(
             public_url=project.public_url,
             folder=project.folder,
         )
-        connectors[name] = make(manifest, options)
+        try:
+            connectors[name] = make(manifest, options)
+        except ConfigError as error:
+            # The connector knows its settings by name, and not where they stand.
+            named = [key for key in connection.settings if key in re.findall(r"\w+", error.reason)]
+            raise project.fault(
+                ("connections", name, *named[:1]), error.reason, hint=error.hint
+            ) from None
         used[name] = manifest
-    return Runtime(project=project, connectors=connectors, manifests=used, now=now, chance=chance)
+    runtime = Runtime(
+        project=project, connectors=connectors, manifests=used, now=now, chance=chance
+    )
+    _check_work(runtime)
+    return runtime
+
+
+def _check_settings(project: Project, connection: Connection, manifest: Manifest) -> None:
+    name = connection.name
+    secrets = {s.name for s in manifest.settings if s.secret}
+    known = {s.name: s for s in manifest.settings if not s.secret}
+    for key in connection.settings:
+        if key in secrets:
+            raise project.fault(
+                ("connections", name, key),
+                f"connections.{name}.{key} is a secret; expected it in the environment as "
+                f"{secret_name(name, key)}, or in a file named by {secret_name(name, key)}_FILE",
+            )
+        if key not in known:
+            raise project.fault(
+                ("connections", name, key),
+                f"connections.{name}.{key} is not a setting of {connection.connector}; "
+                f"expected some of {sorted(known)}",
+            )
+    for setting in known.values():
+        if setting.required and setting.name not in connection.settings:
+            raise project.fault(
+                ("connections", name),
+                f"connections.{name}.{setting.name} is missing: {setting.help}",
+            )
+
+
+def _check_work(runtime: Runtime) -> None:
+    """Work that nobody does would wait for ever, in silence (I8)."""
+    project = runtime.project
+    _check_can(runtime, "sends_mail", ("mail", "connection"), project.file.mail.connection)
+    for i, trigger in enumerate(project.triggers.triggers):
+        if trigger.target != OWN:
+            _check_can(runtime, "applies_actions", ("triggers", i, "in"), trigger.target)
+        if trigger.source != OWN:
+            _check_can(runtime, "parses", ("triggers", i, "from"), trigger.source)
+
+
+def _check_can(
+    runtime: Runtime, capability: str, where: tuple[str | int, ...], connection: str
+) -> None:
+    able = runtime.connections_that(capability)
+    if connection not in able:
+        name = ".".join(map(str, where)) if where[0] == "mail" else where[-1]
+        raise runtime.project.fault(
+            where,
+            f"{name} is {connection!r}, which has not the capability {capability}; "
+            f"expected one of {sorted(able)}",
+        )

@@ -18,7 +18,7 @@ from warmline.core.events import ApplicationStatus, StageKind
 from warmline.core.mail import MailError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reason
-from warmline.core.retries import ATTEMPTS_MAX, backoff_s
+from warmline.core.retries import backoff_s, given_up
 from warmline.core.sequences import StepClass
 from warmline.flows.compose import compose
 from warmline.flows.fields import Known, known
@@ -250,7 +250,7 @@ def _record(runtime: Runtime, item: _Ready, outcome: Outcome) -> None:
         _move(runtime, message, MessageStatus.HANDED_OFF, handed_off_at=now)
         if message.attempts or message.reason:
             resolve([_TROUBLE, f"message:{message.pk}"], "mail is accepted again", now=now)
-    elif _may_pass(outcome) and message.attempts + 1 < ATTEMPTS_MAX:
+    elif _may_pass(outcome) and not given_up(message.planned_at, now):
         _later(runtime, message, outcome, now)
     elif outcome.kind is OutcomeKind.UNKNOWN:
         settle_by_rule(runtime, message, outcome.reason, now)

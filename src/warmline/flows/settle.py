@@ -36,9 +36,19 @@ def settle(message_id: int, *, arrived: bool, who: str, now: datetime) -> Messag
             message.status = MessageStatus.HANDED_OFF
             message.handed_off_at = message.sending_at or now
         else:
-            message.status, message.due_at, message.attempts = MessageStatus.PLANNED, now, 0
+            message.status, message.attempts = MessageStatus.PLANNED, 0
+            message.planned_at = message.due_at = now
         message.settled_by = who[:64]
-        message.save(update_fields=["status", "handed_off_at", "due_at", "attempts", "settled_by"])
+        message.save(
+            update_fields=[
+                "status",
+                "handed_off_at",
+                "planned_at",
+                "due_at",
+                "attempts",
+                "settled_by",
+            ]
+        )
         resolve(
             [f"message:{message.pk}"],
             f"settled by {who}: {'it arrived' if arrived else 'send it'}",

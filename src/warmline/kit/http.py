@@ -6,11 +6,15 @@ redirects are not followed, so that a vendor's answer cannot send our credential
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +26,7 @@ from warmline.core.errors import AuthFailed, Malformed, Refused, Throttled, Unre
 TIMEOUT_S = 20.0
 BODY_BYTES_MAX = 32 * 1024 * 1024
 FALLBACK_WAIT_S = 10.0  # where a 429 names no time: HubSpot's own window
+WAIT_S_MAX = 3600.0  # whatever a header asks for: after it the vendor is asked again
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -44,7 +49,8 @@ class Door:
     ) -> None:
         self._base = base_url.rstrip("/")
         self._vendor = vendor
-        self._hosts = frozenset({urlsplit(self._base).netloc, *other_hosts})
+        scheme, netloc = _place(self._base)
+        self._hosts = frozenset((scheme, host.lower()) for host in (netloc, *other_hosts))
         self._now = now
         self._blocked_until = 0.0
         self._lock = threading.Lock()
@@ -76,15 +82,15 @@ class Door:
         `path` is relative to the base, or a whole URL on an allowed host. `writes`: whether a lost
         answer leaves doubt (default: every method but GET; a search by POST passes False).
         """
-        url = path if "://" in path else self._base + path
-        if urlsplit(url).netloc not in self._hosts:
+        url = path if _WHOLE_URL.match(path) else self._base + path
+        if _place(url) not in self._hosts:
             raise Refused(f"{self._vendor}: an address outside the configured host was not called")
         self._wait_asked()
         leaves_doubt = method not in _SAFE if writes is None else writes
         content = json.dumps(body).encode() if body is not None else None
         extra = {"content-type": "application/json"} if content is not None else {}
         try:
-            answer = self._client.request(
+            request = self._client.build_request(
                 method,
                 url,
                 params=params,
@@ -92,23 +98,50 @@ class Door:
                 data=form,
                 headers={**extra, **(headers or {})},
             )
+            answer = self._whole(request)
+        except _NEVER_SENT as error:
+            raise Refused(
+                f"{self._vendor}: the call cannot be written: {_kind(error)}",
+                hint="look for stray characters in the base_url and in the credentials",
+            ) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unreachable(f"{self._vendor} cannot be reached: {_kind(error)}") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, _TooBig) as error:
             if leaves_doubt:
                 raise Unsure(f"{self._vendor} did not answer a write: {_kind(error)}") from None
+            if isinstance(error, _TooBig):
+                raise Malformed(
+                    f"{self._vendor} answered with over {BODY_BYTES_MAX} bytes"
+                ) from None
             raise Unreachable(f"{self._vendor} did not answer: {_kind(error)}") from None
         self._note_limits(answer)
         if answer.is_success or answer.status_code in accept:
             return answer
         raise self._error(answer, leaves_doubt=leaves_doubt)
 
+    def _whole(self, request: httpx.Request) -> httpx.Response:
+        """The answer with its body, which is read no further than BODY_BYTES_MAX."""
+        answer = self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            for chunk in answer.iter_bytes():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise _TooBig
+        finally:
+            answer.close()
+        # The body is decoded by now: what spoke of its encoding and length is not true any more.
+        headers = [(k, v) for k, v in answer.headers.multi_items() if k.lower() not in _OF_THE_WIRE]
+        return httpx.Response(
+            answer.status_code, headers=headers, content=bytes(body), request=request
+        )
+
     def json(self, answer: httpx.Response) -> Any:
         """The answer's JSON. Malformed where it is none: after a write, that leaves doubt, so the
         caller of a write turns it into Unsure."""
         try:
             return answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Malformed(f"{self._vendor} answered {answer.status_code} with no JSON") from None
 
     def _seconds(self) -> float:
@@ -131,7 +164,9 @@ class Door:
 
     def _block(self, seconds: float) -> None:
         with self._lock:
-            self._blocked_until = max(self._blocked_until, self._seconds() + min(seconds, 3600.0))
+            self._blocked_until = max(
+                self._blocked_until, self._seconds() + min(seconds, WAIT_S_MAX)
+            )
 
     def _error(self, answer: httpx.Response, *, leaves_doubt: bool) -> Exception:
         status, said = answer.status_code, _said(answer)
@@ -151,30 +186,77 @@ class Door:
         return Refused(f"{self._vendor} answered {status}: {said}", status=status)
 
 
+class _TooBig(Exception):
+    """The answer is longer than we take."""
+
+
+# What httpx says of a call that it could not even put into words.
+_NEVER_SENT = (httpx.InvalidURL, httpx.LocalProtocolError, httpx.UnsupportedProtocol, UnicodeError)
+_WHOLE_URL = re.compile(r"https?://", re.IGNORECASE)
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+SAID_CHARS_MAX = 300
+READ_CHARS_MAX = 4096
+# Tokens as vendors write them, and any long run of letters and digits that may be one.
+_TOKENS = re.compile(
+    r"(?i:\b(?:bearer|basic)\s+\S{8,})|\bpat-\S+|\beyJ[\w.=-]+"
+    r"|(?=[A-Za-z_+=~-]*\d)[\w+=~-]{20,}|[A-Za-z0-9+=]{40,}"
+)
+_ADDRESS = re.compile(r"\S*(?:@|%40)\S*", re.IGNORECASE)
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Scheme and host with port; empty for what is no URL, which then is no host of ours."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc.lower()
+
+
 def _kind(error: Exception) -> str:
     return type(error).__name__
 
 
 def _said(answer: httpx.Response) -> str:
-    """The vendor's message, short and without addresses."""
+    """The vendor's message, short, on one line, without addresses and without tokens: those that
+    we sent with this very call, and whatever looks like one."""
     try:
         found = answer.json()
         text = str(found.get("message", "")) if isinstance(found, dict) else ""
-    except ValueError:
+    except (ValueError, RecursionError):
         text = answer.text
-    words = [word if "@" not in word else "***" for word in text[:300].split()]
-    return " ".join(words) or "no message"
+    text = text[:READ_CHARS_MAX]
+    for secret in _sent_secrets(answer.request):
+        text = text.replace(secret, "***")
+    text = _ADDRESS.sub("***", _TOKENS.sub("***", text))
+    words = "".join(c if c.isprintable() else " " for c in text).split()
+    return " ".join(words)[:SAID_CHARS_MAX] or "no message"
+
+
+def _sent_secrets(request: httpx.Request) -> Iterable[str]:
+    """The credentials of this call, in the forms in which a vendor may repeat them."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    found = {value}
+    if scheme.lower() == "basic":
+        try:
+            found |= set(base64.b64decode(value).decode().split(":", 1))
+        except (binascii.Error, UnicodeDecodeError):
+            pass
+    return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
 
 
 def _number(text: str, default: float) -> float:
+    """A number that can be counted with: neither "nan" nor "inf", which float() also takes."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return default
+    return found if isfinite(found) else default
 
 
 def _reset_s(headers: httpx.Headers, now: float) -> float:
-    return max(0.0, _number(headers.get("x-ratelimit-reset", ""), now + FALLBACK_WAIT_S) - now)
+    reset = _number(headers.get("x-ratelimit-reset", ""), now + FALLBACK_WAIT_S)
+    return _bounded(reset - now)
 
 
 def _retry_after_s(headers: httpx.Headers, now: float) -> float:
@@ -182,13 +264,15 @@ def _retry_after_s(headers: httpx.Headers, now: float) -> float:
     text = headers.get("retry-after", "")
     if text:
         try:
-            return max(0.0, float(text))
+            at = parsedate_to_datetime(text)
         except ValueError:
-            try:
-                at = parsedate_to_datetime(text)
-            except ValueError:
-                return FALLBACK_WAIT_S
-            return max(0.0, (at - datetime.fromtimestamp(now, UTC)).total_seconds())
+            return _bounded(_number(text, FALLBACK_WAIT_S))
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000"
+        return _bounded((at - datetime.fromtimestamp(now, UTC)).total_seconds())
     if "x-ratelimit-reset" in headers:
         return _reset_s(headers, now)
     return FALLBACK_WAIT_S
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), WAIT_S_MAX)

@@ -108,6 +108,7 @@ class Outbox:
         self.url = ""
         self.active = False
         self.delay_s = delay_s
+        self.timeout_s = timeout_s  # read when a thread posts for the first time
         self.faults = FaultPlan(HOOK_KINDS, seed=rng.randrange(2**31))
         self.counts: Counter[str] = Counter()
         self._now = now
@@ -116,7 +117,6 @@ class Outbox:
         self._sign = sign
         self._accepted = accepted
         self._batch_max = batch_max
-        self._timeout_s = timeout_s
         self._heap: list[Parcel] = []
         self._order = 0
         self._flying = 0
@@ -196,7 +196,7 @@ class Outbox:
             self._stopping = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(timeout=self._timeout_s + 1)
+            thread.join(timeout=self.timeout_s + 1)
         for poster in self._posters:
             poster.close()
 
@@ -265,6 +265,6 @@ class Outbox:
     def _poster(self) -> Poster:
         poster: Poster | None = getattr(self._local, "poster", None)
         if poster is None:
-            poster = self._local.poster = Poster(self._timeout_s)
+            poster = self._local.poster = Poster(self.timeout_s)
             self._posters.append(poster)
         return poster

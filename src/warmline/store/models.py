@@ -267,7 +267,7 @@ class Action(models.Model):
 
 
 class Enrolment(models.Model):
-    """A candidate on a sequence. It stays on the version it began."""
+    """A candidate on a sequence. `version` is that of the files it began with."""
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="enrolments")
     sequence = models.CharField(max_length=64)

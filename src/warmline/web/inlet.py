@@ -9,11 +9,9 @@ from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
 
 from warmline.core.errors import BadSignature, WarmlineError
-from warmline.flows.incidents import open_incident
-from warmline.flows.intake import BODY_BYTES_MAX, receive
+from warmline.flows.intake import BODY_BYTES_MAX, receive, turned_away
 from warmline.flows.runtime import Runtime
 from warmline.ports import Channel, Received
-from warmline.store.db import writing
 from warmline.web.site import runtime as the_runtime
 
 log = logging.getLogger("warmline.inlet")
@@ -61,14 +59,13 @@ def _no(status: int, error: str, hint: str = "") -> JsonResponse:
 def _too_big(runtime: Runtime, connection: str) -> JsonResponse:
     reason = f"a body of over {BODY_BYTES_MAX} bytes was turned away"
     try:
-        with writing():
-            open_incident(
-                f"{connection}:too-big",
-                reason,
-                now=runtime.now(),
-                connection=connection,
-                hint="no documented webhook is this large; a poll will bring what it told",
-            )
+        turned_away(
+            connection,
+            "too-big",
+            reason,
+            now=runtime.now(),
+            hint="no documented webhook is this large; a poll will bring what it told",
+        )
     except DatabaseError as error:
         return _not_committed(error)
     return _no(413, f"expected at most {BODY_BYTES_MAX} bytes")

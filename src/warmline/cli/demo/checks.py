@@ -95,6 +95,34 @@ class Found:
         """Mails caught, by step."""
         return dict(sorted(Counter(mail.step for mail in self.mails).items()))
 
+    def contacts_of(self) -> dict[int | None, list[Contact]]:
+        """Person -> their contacts, by any address; None: of nobody, or of two people at once."""
+        whose = self.whose()
+        found: dict[int | None, list[Contact]] = {}
+        for contact in self.contacts:
+            owners = {whose.get(email) for email in contact.emails}
+            found.setdefault(owners.pop() if len(owners) == 1 else None, []).append(contact)
+        return found
+
+    def duplicates(self) -> list[str]:
+        """People with more than one contact in the CRM."""
+        return [
+            f"{self.applicants[i].name}: contacts {', '.join(c.id for c in contacts)}"
+            for i, contacts in self.contacts_of().items()
+            if i is not None and len(contacts) > 1
+        ]
+
+    def after_opt_out(self) -> list[str]:
+        """Mails that left after their reader had said no."""
+        whose = self.whose()
+        return [
+            f"{one.name}: {mail.step}"
+            for mail in self.mails
+            if mail.to in whose
+            and (one := self.applicants[whose[mail.to]]).opted_out_at is not None
+            and mail.at > one.opted_out_at
+        ]
+
     def letters_of(self) -> dict[tuple[int, str], list[datetime]]:
         """(person, step) -> when the catcher accepted it."""
         whose = self.whose()
@@ -146,20 +174,7 @@ def _none(name: str, wrong: Sequence[str]) -> Check:
 
 
 def _contacts(found: Found) -> list[Check]:
-    whose = found.whose()
-    people: dict[int, list[str]] = {}
-    strange: list[str] = []
-    for contact in found.contacts:
-        owners = {whose[email] for email in contact.emails if email in whose}
-        if len(owners) == 1:
-            people.setdefault(owners.pop(), []).append(contact.id)
-        else:
-            strange.append(f"contact {contact.id}")
-    twice = [
-        f"{found.applicants[i].name}: contacts {', '.join(ids)}"
-        for i, ids in people.items()
-        if len(ids) > 1
-    ]
+    strange = [f"contact {c.id}" for c in found.contacts_of().get(None, [])]
     reachable = [one for one in found.applicants if one.emails]
     by_email = {email: c for c in found.contacts for email in c.emails}
     without: list[str] = []
@@ -174,7 +189,7 @@ def _contacts(found: Found) -> list[Check]:
     interviews = sum(one.interview is not None for one in reachable)
     return [
         _equal("one contact a person", len(reachable), len(found.contacts)),
-        _none("duplicate contacts", twice),
+        _none("duplicate contacts", found.duplicates()),
         _none("contacts of nobody we know", strange),
         _equal(
             "interview and interviewer on the contact",
@@ -234,16 +249,11 @@ def _on_day(times: Sequence[datetime], one: Applicant, day: int) -> bool:
 
 def _no(found: Found) -> list[Check]:
     whose = found.whose()
-    after = []
-    for mail in found.mails:
-        one = found.applicants[whose[mail.to]] if mail.to in whose else None
-        if one is not None and one.opted_out_at is not None and mail.at > one.opted_out_at:
-            after.append(f"{one.name}: {mail.step}")
     strangers = [mail.step for mail in found.mails if mail.to not in whose]
     dead = len(found.dead_tries)
     again = [f"{tries} tries" for tries in found.dead_tries if tries != 1]
     return [
-        _none("mails after an opt-out", after),
+        _none("mails after an opt-out", found.after_opt_out()),
         _none("mails to somebody who never applied", strangers),
         _equal("dead mailboxes tried once", dead, dead - len(again), again),
         _none("changes by a mail scanner's GET", found.scanner_changed),

@@ -20,9 +20,10 @@ END = START + timedelta(days=15)
 _BY_DAY = (19, 20, 18, 16, 14, 6, 7)
 _BY_HOUR = (1, 0, 0, 0, 0, 1, 2, 5, 9, 12, 12, 10, 8, 10, 11, 10, 9, 7, 5, 5, 6, 5, 3, 2)
 _TWO_JOBS = 0.08
-_CRM_DOWN = (timedelta(days=2, hours=10, minutes=20), timedelta(minutes=40))
+_CRM_DOWN = timedelta(minutes=40)
 _WEBHOOKS = (("lost", 0.02), ("doubled", 0.04), ("held_up", 0.05))
 _DELAY_S_MAX = 90.0
+_PUT_OFF_LONG = 7  # tries, and with ever longer waits between them some ten minutes
 
 
 class Role(StrEnum):
@@ -114,6 +115,8 @@ def write(seed: int, applications: int) -> Script:
     script = Script(
         [Part(p, role) for p, role in zip(people, _roles(rng, len(people)), strict=True)]
     )
+    for who in roles(script.parts, Role.PUT_OFF)[:1]:
+        script.parts[who].answers = _PUT_OFF_LONG
     # Somebody must have applied before anybody can apply again.
     later = sorted(rng.sample(range(max(1, applications // 8), applications), twice))
     who = 0
@@ -125,8 +128,8 @@ def write(seed: int, applications: int) -> Script:
             continue
         script.scenes += _life(rng, script.parts[who], who, at)
         who += 1
-    down = START + _CRM_DOWN[0]
-    script.scenes += [Scene(down, Deed.CRM_DOWN), Scene(down + _CRM_DOWN[1], Deed.CRM_UP)]
+    down = _busiest(moments, _CRM_DOWN)
+    script.scenes += [Scene(down, Deed.CRM_DOWN), Scene(down + _CRM_DOWN, Deed.CRM_UP)]
     script.scenes = sorted((s for s in script.scenes if s.at < END), key=lambda s: s.at)
     return script
 
@@ -135,6 +138,12 @@ def _moment(rng: random.Random) -> datetime:
     day = rng.choices(range(7), _BY_DAY)[0]
     hour = rng.choices(range(24), _BY_HOUR)[0]
     return START + timedelta(days=day, hours=hour, milliseconds=rng.randrange(3_600_000))
+
+
+def _busiest(moments: Sequence[datetime], length: timedelta) -> datetime:
+    """Just before the stretch of that length in which most people apply: then it shows."""
+    most = max(moments, key=lambda at: sum(at <= other <= at + length for other in moments))
+    return most - timedelta(minutes=1)
 
 
 def _roles(rng: random.Random, people: int) -> list[Role]:
@@ -167,7 +176,7 @@ def _life(rng: random.Random, part: Part, who: int, at: datetime) -> Iterator[Sc
         yield Scene(at + timedelta(seconds=20), Deed.CHANGE_PHONE, who, "", 2.0)
     match part.role:
         case Role.PUT_OFF:
-            part.answers = rng.choice((1, 2, 2, 3, 7))
+            part.answers = part.answers or rng.choice((1, 2, 2, 3))
         case Role.SILENT:
             yield Scene(_office(rng, at, 1), Deed.SETTLE, who)
         case Role.ADDRESSLESS:

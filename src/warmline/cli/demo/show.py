@@ -68,25 +68,18 @@ def _table(title: str, *columns: str) -> Table:
 def _figures(console: Console, found: Found) -> None:
     table = _table("The week", "", "number", "of note")
     hooks = found.webhooks
-    duplicates = len(found.contacts) - len({min(c.emails, default=c.id) for c in found.contacts})
     lost = [f"{hooks.get('lost', 0)} lost", f"{hooks.get('duplicated', 0)} sent twice"]
     lost.append(f"{hooks.get('reordered', 0)} held up by minutes")
     everybody = found.touches(all_of_them=True)
     out = sum(one.opted_out_at is not None for one in found.applicants)
-    after = sum(
-        1
-        for mail in found.mails
-        for one in found.applicants
-        if mail.to in one.emails and one.opted_out_at is not None and mail.at > one.opted_out_at
-    )
     rows = [
         ("applicants", len(found.applicants), "people"),
         ("applications", found.applications, f"{found.by_poll} found by polling"),
         ("webhooks of the ATS", hooks.get("attempts", 0), ", ".join(lost)),
-        ("contacts in the CRM", len(found.contacts), f"{duplicates} duplicates"),
+        ("contacts in the CRM", len(found.contacts), f"{len(found.duplicates())} duplicates"),
         ("mails", len(found.mails), ", ".join(f"{s}: {n}" for s, n in found.sent().items())),
         ("bounced", len(found.dead_tries), "dead mailboxes, each tried once"),
-        ("unsubscribed", out, f"{after} mails after it"),
+        ("unsubscribed", out, f"{len(found.after_opt_out())} mails after it"),
     ]
     for what, number, note in rows:
         table.add_row(what, str(number), note)

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import typer
 
-from warmline.cli.demo.checks import Found, checks
+from warmline.cli.demo.checks import checks
 from warmline.cli.demo.script import START, Deed, Script, write
 from warmline.cli.demo.show import progress, summary
 from warmline.cli.setup import err, open_ledger, out, settings_of
@@ -55,23 +55,26 @@ def demo(*, seed: int, applicants: int, keep: bool) -> None:
     folder = FOLDER.absolute()
     clock = VirtualClock(START)
     script = write(seed, applicants)
-    with _fresh(folder), Sandbox(now=clock, seed=seed, background=False) as box:
-        with _house(folder, script, box, clock, seed) as week:
-            with progress(err) as show:
-                week.play(show)
-            from warmline.cli.demo.count import count
+    with (
+        _fresh(folder),
+        Sandbox(now=clock, seed=seed, background=False) as box,
+        _house(folder, script, box, clock, seed) as week,
+    ):
+        from warmline.cli.demo.count import count
 
-            found = count(week)
-            verdict = checks(found)
-            summary(out, found, verdict)
-            failed = sum(not check.ok for check in verdict)
-            took_s = time.monotonic() - began
-            out.print(
-                f"seed {seed}: {len(verdict) - failed} of {len(verdict)} checks hold; "
-                f"{took_s:.0f} s of real time"
-            )
-            if keep:
-                _stay(week, found)
+        with progress(err) as show:
+            week.play(show)
+        found = count(week)
+        verdict = checks(found)
+        summary(out, found, verdict)
+        failed = sum(not check.ok for check in verdict)
+        took_s = time.monotonic() - began
+        out.print(
+            f"seed {seed}: {len(verdict) - failed} of {len(verdict)} checks hold; "
+            f"{took_s:.0f} s of real time"
+        )
+        if keep:
+            _stay(week)
     if failed:
         raise typer.Exit(1)
 
@@ -116,7 +119,7 @@ def _house(
     folder: Path, script: Script, box: Sandbox, clock: VirtualClock, seed: int
 ) -> Iterator[Week]:
     """Warmline on a ledger of its own, with its web server up and the webhooks pointed at it."""
-    for setting in TABLE:
+    for setting in (s for s in TABLE if s.name != "WARMLINE_LOG_LEVEL"):
         # The demo's own, whatever this machine is set up for.
         os.environ.pop(setting.name, None)
         os.environ.pop(f"{setting.name}_FILE", None)
@@ -127,7 +130,7 @@ def _house(
     settings = settings_of(folder)
     loaded = load(folder)
     open_ledger(settings)
-    logging.basicConfig(filename=folder / "var" / "demo.log", level=logging.INFO)
+    logging.basicConfig(filename=folder / "var" / "demo.log", level=logging.INFO, force=True)
     for noisy in ("httpx", "httpcore", "waitress", "django.request", "markdown_it"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -143,7 +146,12 @@ def _house(
     with contextlib.ExitStack() as last:
         last.callback(runtime.close)
         last.callback(server.stop)
+        # The callers hang up first: a server waits for those who keep their connection open.
+        last.callback(box.greenhouse.outbox.close)
+        last.callback(box.hubspot.outbox.close)
         last.enter_context(SoleRunner())
+        # A busy machine's disk may take its time; virtual time does not go on meanwhile.
+        box.greenhouse.outbox.timeout_s = box.hubspot.outbox.timeout_s = 120.0
         if not box.greenhouse.set_webhook(f"{url}/in/ats", _WEBHOOK_SECRET)["active"]:
             raise WarmlineError(f"the ping to {url}/in/ats was not answered")
         box.hubspot.set_webhook(f"{url}/in/crm", _APP_SECRET)
@@ -182,7 +190,7 @@ def _point_at(folder: Path, box: Sandbox, url: str) -> None:
     path.write_text(text)
 
 
-def _stay(week: Week, found: Found) -> None:
+def _stay(week: Week) -> None:
     """Up with the pages, the clock standing still, until Ctrl-C; what is done to the simulators
     meanwhile takes its way."""
     url = week.runtime.project.public_url

@@ -61,6 +61,7 @@ class Week:
         self._web = httpx.Client(trust_env=False, timeout=10)
         self._scenes = list(reversed(script.scenes))
         self._poll_at: datetime | None = START
+        self._timer = START
         for part in script.parts:
             self._mail_server(part.person.email, part.role, part.answers)
         self._crm(down=False)
@@ -88,16 +89,18 @@ class Week:
         now = self.clock()
         while self._scenes and self._scenes[-1].at <= now:
             self._do(self._scenes.pop())
-        self.box.greenhouse.outbox.deliver_due()
-        if self.box.hubspot.outbox.deliver_due()["delivered"]:
+        delivered = self.box.greenhouse.outbox.deliver_due()["delivered"]
+        if crm := self.box.hubspot.outbox.deliver_due()["delivered"]:
             for one in self._opting_out:
                 one.opted_out_at = now
             self._opting_out.clear()
-        if self._poll_at is not None and self._poll_at <= now:
+        if polled := self._poll_at is not None and self._poll_at <= now:
             self._poll_at = None
             self.polls += 1
             poll(self.runtime, "ats")
-        run_until_idle(self.runtime, self._worker)
+        if delivered or crm or polled or self._timer <= now:
+            run_until_idle(self.runtime, self._worker)
+            self._timer = _next_timer()
 
     # When something happens next
 
@@ -105,14 +108,12 @@ class Week:
         """The next event of the play, of the simulators, or of Warmline's own timers."""
         moments = [
             self._scenes[-1].at if self._scenes else None,
-            self.box.greenhouse.outbox.next_due(),
+            _just_after(self.box.greenhouse.outbox.next_due()),
             _full_minute(self.box.hubspot.outbox.next_due()),
             self._poll_at,
-            _due(Message, MessageStatus.PLANNED),
-            _due(Action, ActionStatus.PLANNED, ActionStatus.UNKNOWN),
-            _due_step(),
+            self._timer,
         ]
-        return min((m for m in moments if m is not None), default=END)
+        return min(m for m in moments if m is not None)
 
     def _poll_by(self, every: timedelta) -> None:
         """Something stands in the ATS to be polled: at the next full `every`, and not before."""
@@ -140,6 +141,7 @@ class Week:
             case Deed.SETTLE:
                 for message in waiting_for_a_word():
                     settle(message.pk, arrived=True, who="a person", now=self.clock())
+                self._timer = self.clock()
             case Deed.SCREEN | Deed.TO_INTERVIEW | Deed.TO_FINAL:
                 self._move(scene)
             case Deed.SCHEDULE | Deed.RESCHEDULE:
@@ -233,7 +235,7 @@ class Week:
             return
         answer = self._web.post(url, data=_ONE_CLICK)
         answer.raise_for_status()
-        one.opted_out_at = self.clock()
+        one.opted_out_at = self._timer = self.clock()
 
     def _opt_out_in_crm(self, scene: Scene) -> None:
         one = self._one(scene.who)
@@ -297,16 +299,22 @@ class Week:
             faults.add({"kind": "drop_after", "path": email, "count": 1})
 
 
-def _due(model: type[Message] | type[Action], *waiting: str) -> datetime | None:
-    rows = model._default_manager.filter(status__in=waiting)
-    found: datetime | None = rows.aggregate(at=Min("due_at"))["at"]
-    return found
+def _next_timer() -> datetime:
+    """When Warmline's own timers next run out: a mail, a retry, the next step of a sequence."""
+    mails = Message.objects.filter(status=MessageStatus.PLANNED)
+    actions = Action.objects.filter(status__in=[ActionStatus.PLANNED, ActionStatus.UNKNOWN])
+    steps = Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE, next_due_at__isnull=False)
+    moments: list[datetime | None] = [
+        mails.aggregate(at=Min("due_at"))["at"],
+        actions.aggregate(at=Min("due_at"))["at"],
+        steps.aggregate(at=Min("next_due_at"))["at"],
+    ]
+    return min((m for m in moments if m is not None), default=END)
 
 
-def _due_step() -> datetime | None:
-    rows = Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE, next_due_at__isnull=False)
-    found: datetime | None = rows.aggregate(at=Min("next_due_at"))["at"]
-    return found
+def _just_after(moment: datetime | None) -> datetime | None:
+    """The simulator keeps finer time than a datetime, and hands out nothing before it is due."""
+    return moment and moment + timedelta(microseconds=1)
 
 
 def _full_minute(moment: datetime | None) -> datetime | None:

@@ -1,0 +1,125 @@
+"""`python -m bench`: Warmline's speed on SQLite and on PostgreSQL, as a table and as
+`build/bench.json`. The simulators and the poster are processes of their own on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bench import machine
+from bench.runs import RATE, Figure, WrongError, accepted, flood, steady
+from tests.harness import TooSlowError
+from tests.postgres import WHY_NOT
+
+RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
+STEADY_S = 30
+BUILD = Path("build")
+console = Console(highlight=False)
+
+
+def main() -> int:
+    asked = _arguments()
+    kinds = [asked.only] if asked.only else ["sqlite", "postgresql"]
+    if "postgresql" in kinds and WHY_NOT:
+        console.print(f"not on PostgreSQL: {WHY_NOT}")
+        kinds.remove("postgresql")
+    BUILD.mkdir(exist_ok=True)
+    began = time.monotonic()
+    figures = _machine("before")
+    wrong = 0
+    for kind in kinds:
+        try:
+            figures += _measured(kind, asked.applications, asked.run, profile=asked.profile)
+        except (WrongError, TooSlowError, RuntimeError) as error:
+            wrong += 1
+            console.print(f"[red]{kind}: {error}[/red]", soft_wrap=True)
+    figures += _machine("after")
+    console.print(_table(figures))
+    console.print(f"[dim]{time.monotonic() - began:.0f} s in all[/dim]")
+    if asked.profile:
+        console.print(f"[dim]profiles: python -m pstats {BUILD}/bench-*.prof[/dim]")
+    rows = [
+        {"name": f.name, "value": round(f.value, 2), "unit": f.unit, "aim": f.aim} for f in figures
+    ]
+    (BUILD / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
+    return 1 if wrong else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=["sqlite", "postgresql"], help="one store alone")
+    parser.add_argument("--run", choices=list(RUNS), help="one measurement alone")
+    parser.add_argument(
+        "--applications",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="from webhook to mail; twice as many are posted to measure acceptance (2000)",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="Warmline under cProfile, by processor time: build/bench-*.prof",
+    )
+    return parser.parse_args()
+
+
+def _measured(kind: str, count: int, only: str | None, *, profile: bool) -> list[Figure]:
+    counts = {"accepted": 2 * count, "flood": count, "steady": min(count, int(RATE * STEADY_S))}
+    found: dict[str, Figure] = {}
+    with Progress(
+        TextColumn(f"{kind:<10} {{task.description}}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def say(what: str, done: int, of: int) -> None:
+            progress.update(task, description=what, completed=done, total=of)
+
+        for name in [only] if only else list(RUNS):
+            command: Sequence[str] = ()
+            if profile:
+                path = BUILD / f"bench-{kind}-{name}.prof"
+                command = (sys.executable, "-m", "bench.profiled", str(path))
+            for figure in RUNS[name](kind, counts[name], say, command):
+                before = found.get(figure.name)  # of the memory, the highest peak counts
+                if before is None or figure.value > before.value:
+                    found[figure.name] = figure
+    return list(found.values())
+
+
+def _machine(when: str) -> list[Figure]:
+    return [
+        Figure(f"machine.python_loops.{when}", machine.python_loops_per_s(), "million/s"),
+        Figure(f"machine.durable_commits.{when}", machine.commits_per_s(), "commits/s"),
+    ]
+
+
+def _table(figures: Sequence[Figure]) -> Table:
+    table = Table(title="Warmline's speed on this machine")
+    table.add_column("name")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("aim", justify="right")
+    for figure in figures:
+        bound = "" if figure.aim is None else f"{'≥' if figure.at_least else '≤'} {figure.aim:g}"
+        colour = "" if figure.aim is None else "[green]" if figure.met else "[red]"
+        value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.1f}"
+        table.add_row(figure.name, f"{colour}{value}", figure.unit, bound)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
