@@ -319,14 +319,13 @@ class Warmline:
         return f"http://{HOST}:{self.port}"
 
     def _environment(self) -> dict[str, str]:
-        return clean_environment(
-            **SECRETS,
-            WARMLINE_SECRET_KEY="a key of the tests",
-            WARMLINE_LISTEN=f"{HOST}:{self.port}",
-            WARMLINE_DATABASE_URL=self.database_url,
-            WARMLINE_LOG_LEVEL="WARNING",
-            **self.environment,
-        )
+        ours = {
+            "WARMLINE_SECRET_KEY": "a key of the tests",
+            "WARMLINE_LISTEN": f"{HOST}:{self.port}",
+            "WARMLINE_DATABASE_URL": self.database_url,
+            "WARMLINE_LOG_LEVEL": "WARNING",
+        }
+        return clean_environment(**{**SECRETS, **ours, **self.environment})
 
     def start(self, *, preexec: Callable[[], None] | None = None, healthy: bool = True) -> None:
         with self.log.open("ab") as log:

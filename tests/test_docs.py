@@ -172,6 +172,8 @@ def test_every_kind_of_incident_stands_in_the_reference() -> None:
     found = set(re.findall(r"open_incident\(\s*f?\"([^\"]+)\"", source))
     helpers = r"(?:return|else) f\"(no-address:[^\"]+|\{target\}:trouble|action:[^\"]+)\""
     found |= set(re.findall(helpers, source))
+    strangers = re.findall(r"turned_away\(\s*connection,\s*\"([^\"]+)\"", source)
+    found |= {f"{{connection}}:{kind}" for kind in strangers}
     assert len(found) >= 11, "the patterns above find the keys no more"
     for key in found:
         literal = re.escape(key.replace("{kind}", "signature"))

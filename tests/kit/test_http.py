@@ -375,7 +375,7 @@ def test_a_silent_vendor_is_given_up_after_the_time_limit(clock: Clock) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"authorization": f"Bearer {TOKEN}\n"}, {"authorization": f"Bearer {TOKEN}–"}],
+    [{"authorization": f"Bearer {TOKEN}\n"}, {"authorization": f"Bearer {TOKEN}\u2013"}],
 )
 def test_credentials_that_cannot_be_written_are_refused_and_not_repeated(
     door: Door, vendor: Vendor, headers: dict[str, str]

@@ -12,6 +12,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -238,10 +239,8 @@ def _sent_secrets(request: httpx.Request) -> Iterable[str]:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     found = {value}
     if scheme.lower() == "basic":
-        try:
+        with suppress(binascii.Error, UnicodeDecodeError):
             found |= set(base64.b64decode(value).decode().split(":", 1))
-        except (binascii.Error, UnicodeDecodeError):
-            pass
     return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
 
 
