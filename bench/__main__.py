@@ -13,11 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from tests.harness import TooSlowError
+from tests.postgres import WHY_NOT
 
 from bench import machine
 from bench.runs import RATE, Figure, WrongError, accepted, flood, steady
-from tests.harness import TooSlowError
-from tests.postgres import WHY_NOT
 
 RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
 STEADY_S = 30

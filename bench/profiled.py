@@ -32,7 +32,7 @@ def main() -> None:
         stats: pstats.Stats | None = None
         for profile in profiles:
             profile.create_stats()
-            if profile.stats:  # type: ignore[attr-defined]
+            if profile.stats:
                 stats = stats.add(profile) if stats else pstats.Stats(profile)
         if stats is not None:
             stats.dump_stats(path)

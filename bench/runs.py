@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
 from tests.harness import (
     Simulators,
     Warmline,
@@ -236,5 +235,3 @@ def _received(one: House) -> dict[str, float]:
         mail["to"][0]: datetime.fromisoformat(mail["received_at"]).timestamp()
         for mail in one.simulators.mails()
     }
-
-

@@ -109,8 +109,11 @@ class Simulators:
 
     def __init__(self, *, hubspot_rate: int = UNLIMITED, greenhouse_rate: int = UNLIMITED) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "warmline.sandbox"]
-            + ["--hubspot-rate", str(hubspot_rate), "--greenhouse-rate", str(greenhouse_rate)],
+            [
+                *(sys.executable, "-m", "warmline.sandbox"),
+                *("--hubspot-rate", str(hubspot_rate)),
+                *("--greenhouse-rate", str(greenhouse_rate)),
+            ],
             stdout=subprocess.PIPE,
             env=clean_environment(),
             text=True,
@@ -198,12 +201,16 @@ def applications(people: int, *, twice: int = 0, seed: int = 1) -> list[Post]:
 
 
 class Poster:
-    """Posts as Greenhouse does: until the answer is 200, again with the same event id."""
+    """Posts as Greenhouse does: until the answer is 200, again with the same event id.
+
+    `limit` is how many may be accepted for now: raised as the work goes on, it keeps webhooks
+    coming for as long as there is work.
+    """
 
     def __init__(self, port: int, posts: Sequence[Post], *, threads: int = 8) -> None:
         self._port = port
         self._left = deque(posts)
-        self._count = len(posts)
+        self._count = self.limit = len(posts)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.accepted: list[Post] = []
@@ -230,9 +237,11 @@ class Poster:
         to: http.client.HTTPConnection | None = None
         while not self._stop.is_set() and not self.done:
             try:
-                post = self._left.popleft()
+                post = self._left.popleft() if len(self.accepted) < self.limit else None
             except IndexError:
-                self._stop.wait(POLL_S)  # the last ones may come back
+                post = None  # but the last ones may come back
+            if post is None:
+                self._stop.wait(POLL_S)
                 continue
             try:
                 to = to or http.client.HTTPConnection(HOST, self._port, timeout=30)
@@ -277,7 +286,7 @@ class Ledger:
 
     def statuses(self, table: str) -> dict[str, int]:
         sql = f"SELECT status, count(*) FROM warmline_{table} GROUP BY status"  # noqa: S608
-        return dict(self.rows(sql))  # type: ignore[arg-type]
+        return dict(self.rows(sql))
 
     def unfinished(self) -> dict[str, int]:
         """What is still to be done now, by table and status; empty when Warmline is at rest."""
@@ -327,15 +336,15 @@ class Warmline:
         }
         return clean_environment(**{**SECRETS, **ours, **self.environment})
 
-    def start(self, *, preexec: Callable[[], None] | None = None, healthy: bool = True) -> None:
+    def start(self, *, within: Sequence[str] = (), healthy: bool = True) -> None:
+        """`within` is a command that runs the rest of its arguments, like `nice`."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "up", "-p", str(self.folder)],
+                [*within, *self.command, "up", "-p", str(self.folder)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=self._environment(),
-                preexec_fn=preexec,
             )
         self.starts += 1
         if healthy:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,8 +39,16 @@ FAULTS = (
     {"kind": "error", "share": 1 / 5, "seed": 2},
     {"kind": "timeout_after", "share": 1 / 50, "seconds": 0.2, "seed": 3},
 )
+AHEAD = 100  # applications that are accepted and not yet mailed, while Warmline is killed
 PROGRESS_S = 120.0  # without a mail more: then it is stuck
 REST_S = 240.0  # longer than a claim lives
+# A command that runs another one, whose files may grow to 1.5 MB each and no further.
+_LIMIT = "r.setrlimit(r.RLIMIT_FSIZE, (1_500_000, 1_500_000))"
+LITTLE_ROOM = (
+    sys.executable,
+    "-c",
+    f"import os, resource as r, sys; {_LIMIT}; os.execvp(sys.argv[1], sys.argv[1:])",
+)
 needs_postgres = pytest.mark.skipif(bool(postgres.WHY_NOT), reason=postgres.WHY_NOT)
 stores = pytest.mark.parametrize(
     "store", ["sqlite", pytest.param("postgresql", marks=needs_postgres)]
@@ -96,10 +104,17 @@ def _kill_at_random(
     rng: random.Random, simulators: Simulators, made: Warmline, poster: Poster, people: int
 ) -> None:
     """Ten kills: eight while so and so many mails have come, each a random moment later; after
-    two of these, one more while Warmline is still starting."""
+    two of these, one more while Warmline is still starting. Webhooks come in all the while, some
+    way ahead of the mails."""
+
+    def mails() -> int:
+        came = simulators.mail_count()
+        poster.limit = came + AHEAD
+        return came
+
     moments = sorted(rng.sample(range(1, max(people - people // 20, KILLS)), KILLS - 2))
-    for number, mails in enumerate(moments):
-        _until(lambda wanted=mails: simulators.mail_count() >= wanted, simulators, poster)  # type: ignore[misc]
+    for number, wanted in enumerate(moments):
+        _until(lambda wanted=wanted: mails() >= wanted, simulators, poster)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.3))
         made.kill()
         if number in (2, 5):
@@ -107,6 +122,7 @@ def _kill_at_random(
             time.sleep(rng.uniform(0.05, 1.5))
             made.kill()
         made.start(healthy=False)
+    poster.limit = sys.maxsize
     made.wait_healthy()
     assert made.starts == KILLS + 1
 
@@ -141,7 +157,9 @@ def test_i10_i4_i3_ten_kills_lose_nothing_and_double_nothing(
     with _house(store, tmp_path, faults) as (simulators, made):
         made.start()
         with Poster(made.port, posts) as poster:
-            _kill_at_random(random.Random(f"{store}{faults}"), simulators, made, poster, len(people))
+            _kill_at_random(
+                random.Random(f"{store}{faults}"), simulators, made, poster, len(people)
+            )
             _until(lambda: poster.done, simulators, poster)
         made.at_rest(within_s=REST_S)
 
@@ -163,9 +181,7 @@ def test_i10_i4_i3_ten_kills_lose_nothing_and_double_nothing(
 def _one_mail_each(simulators: Simulators, made: Warmline, people: set[str]) -> None:
     ledger = made.ledger
     mails = Counter(
-        (to, mail["headers"]["x-warmline-step"])
-        for mail in simulators.mails()
-        for to in mail["to"]
+        (to, mail["headers"]["x-warmline-step"]) for mail in simulators.mails() for to in mail["to"]
     )
     assert {pair: n for pair, n in mails.items() if n > 1} == {}
     assert {step for _, step in mails} <= {"welcome/1"}
@@ -225,13 +241,8 @@ def test_i1_on_a_full_disk_nothing_is_acknowledged_and_nothing_is_lost(tmp_path:
     """A limit on the size of files stands for the full disk: SQLite's writes fail in the same
     place. What was answered 200 before is done once there is room."""
     posts = applications(400)
-    size_max = 1_500_000
-
-    def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size_max, size_max))
-
     with _house("sqlite", tmp_path) as (simulators, made):
-        made.start(preexec=little_room)
+        made.start(within=LITTLE_ROOM)
         with Poster(made.port, posts) as poster:
             wait_for(lambda: poster.answers["503"] >= 20, within_s=60, what="the disk to be full")
             assert set(poster.answers) <= {"200", "503"}

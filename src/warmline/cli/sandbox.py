@@ -36,8 +36,8 @@ def sandbox(port: int, warmline: str) -> None:
         out.print("An applicant arrives:")
         out.print(
             f"  curl -s {box.greenhouse_url}/_control/do/apply -H 'content-type: application/json' "
-            + """-d '{"person": {"first_name": "Ada", "last_name": "Lind", """
-            + """"email": "ada.lind@example.com"}}'""",
+            """-d '{"person": {"first_name": "Ada", "last_name": "Lind", """
+            """"email": "ada.lind@example.com"}}'""",
             soft_wrap=True,
         )
         stop = threading.Event()

@@ -12,16 +12,24 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from warmline.config.project import Project, load
 from warmline.config.settings import Settings, read
-from warmline.core.errors import WarmlineError
+from warmline.core.errors import ConfigError, WarmlineError
 
 # Characters a line, where no terminal says how wide it is.
 PLAIN_WIDTH = 110
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)
+
+
+def complain(reason: str, hint: str = "") -> None:
+    """What went wrong, as it stands: brackets in it are no markup of ours."""
+    err.print(Text("error", "red"), reason, markup=False, soft_wrap=True)
+    if hint:
+        err.print(f"      {hint}", markup=False, soft_wrap=True)
 
 
 def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,24 +40,24 @@ def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return verb(*args, **kwargs)
         except WarmlineError as error:
-            err.print(f"[red]error[/red] {error}", soft_wrap=True)
-            if error.hint:
-                err.print(f"      {error.hint}", soft_wrap=True)
+            complain(str(error), error.hint)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             err.print("interrupted")
             raise typer.Exit(130) from None
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            err.print(f"[red]error[/red] {error.strerror or error}{where}")
+            complain(f"{error.strerror or error}{where}")
             raise typer.Exit(2) from None
         except typer.Exit:
             raise
         except Exception as error:
             if os.environ.get("WARMLINE_LOG_LEVEL", "").upper() == "DEBUG":
                 raise
-            err.print(f"[red]error[/red] this is a fault of Warmline's: {type(error).__name__}")
-            err.print("      run it again with WARMLINE_LOG_LEVEL=DEBUG for the details")
+            complain(
+                f"this is a fault of Warmline's: {type(error).__name__}",
+                "run it again with WARMLINE_LOG_LEVEL=DEBUG for the details",
+            )
             raise typer.Exit(70) from None  # EX_SOFTWARE
 
     return told
@@ -63,7 +71,13 @@ def settings_of(project: Path | None) -> Settings:
     folder = Path(os.environ.get("WARMLINE_PROJECT", "."))
     secrets = folder / "secrets.env"
     if secrets.exists():
-        for line in secrets.read_text().splitlines():
+        try:
+            text = secrets.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"expected UTF-8; byte {error.start} is not", file=str(secrets)
+            ) from None
+        for line in text.splitlines():
             name, equals, value = line.strip().partition("=")
             if equals and not name.startswith("#"):
                 os.environ.setdefault(name.strip(), value.strip().strip("\"'"))

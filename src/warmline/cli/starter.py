@@ -13,10 +13,10 @@ from warmline.core.errors import ConfigError
 def make_project(folder: Path) -> None:
     """Raises ConfigError rather than write into a folder that holds something."""
     copy_starter(folder)
-    out.print(f"Made {folder}. Next:")
+    out.print(f"Made {folder}. Next:", markup=False)
     out.print("  warmline sandbox                       the simulators, in a second terminal")
-    out.print(f"  warmline check --project {folder}")
-    out.print(f"  warmline up --project {folder}")
+    out.print(f"  warmline check --project {folder}", markup=False)
+    out.print(f"  warmline up --project {folder}", markup=False)
 
 
 def copy_starter(folder: Path) -> None:

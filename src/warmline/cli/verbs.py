@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import os
 
 import typer
 from django.db.models import Count, Q
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -34,8 +36,9 @@ _MARKS = {
 def check(loaded: Project, *, offline: bool) -> None:
     runtime = build(loaded)
     steps = sum(len(s.sequence.steps) for s in loaded.sequences.values())
+    where = escape(str(loaded.folder / "warmline.yaml"))
     out.print(
-        f"[green]ok[/green]  {loaded.folder / 'warmline.yaml'}: {len(loaded.connections)} "
+        f"[green]ok[/green]  {where}: {len(loaded.connections)} "
         f"connections, {len(loaded.triggers.triggers)} triggers, {len(loaded.sequences)} "
         f"sequences with {steps} steps"
     )
@@ -46,7 +49,8 @@ def check(loaded: Project, *, offline: bool) -> None:
         for finding in runtime.connectors[name].check():
             wrong += finding.verdict is not Verdict.OK
             advice = f": {finding.advice}" if finding.advice else ""
-            out.print(f"{_MARKS[finding.verdict]}  {name}: {finding.what}{advice}", soft_wrap=True)
+            said = escape(f"{name}: {finding.what}{advice}")
+            out.print(f"{_MARKS[finding.verdict]}  {said}", soft_wrap=True)
     if wrong:
         err.print(f"{wrong} to mend")
         raise typer.Exit(1)
@@ -70,7 +74,7 @@ def triggers(loaded: Project) -> None:
         event = str(trigger.on) + (f"\nwhen {trigger.when.text}" if trigger.when else "")
         runs = f"{total}" + (f"\n{failed} failed" if failed else "")
         table.add_row(
-            event,
+            escape(event),
             trigger.source,
             str(trigger.do),
             trigger.target,
@@ -78,6 +82,11 @@ def triggers(loaded: Project) -> None:
             runs if trigger.enabled else "off",
         )
     out.print(table)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print what people and vendors wrote as it stands: brackets in a name are no markup."""
+    out.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def explain(loaded: Project, query: str) -> None:
@@ -90,36 +99,34 @@ def explain(loaded: Project, query: str) -> None:
         )
     for candidate in found:
         e = explained.explain(runtime, candidate)
-        out.print(f"[bold]candidate {candidate.pk}: {candidate.name or '(no name)'}[/bold]")
-        out.print(f"segment      {e.segment}: {e.segment_rule}")
-        out.print(f"addresses    {', '.join(e.known.emails) or 'none'}")
+        say(f"candidate {candidate.pk}: {candidate.name or '(no name)'}", style="bold")
+        say(f"segment      {e.segment}: {e.segment_rule}")
+        say(f"addresses    {', '.join(e.known.emails) or 'none'}")
         if candidate.owner_name or candidate.owner_email:
-            out.print(f"recruiter    {candidate.owner_name} {candidate.owner_email}")
+            say(f"recruiter    {candidate.owner_name} {candidate.owner_email}")
         if candidate.do_not_contact:
             out.print("[red]do not contact[/red] is set in the ATS")
         for row in e.external_ids:
             kind = "contact" if row.contact else "record"
             gone = f", gone since {row.gone_at:%Y-%m-%d}" if row.gone_at else ""
-            out.print(f"{kind:<12} {row.external_id} in {row.connection}{gone}")
+            say(f"{kind:<12} {row.external_id} in {row.connection}{gone}")
         for s in e.suppressions:
-            out.print(f"suppressed   {s.address}: {s.reason}, by {s.source}")
+            say(f"suppressed   {s.address}: {s.reason}, by {s.source}")
         for application in e.known.applications:
             stage = f", stage {application.stage.name}" if application.stage else ""
             title = application.job.title if application.job else "(no job)"
-            out.print(
-                f"application  {application.external_id}: {title}, {application.status}{stage}"
-            )
+            say(f"application  {application.external_id}: {title}, {application.status}{stage}")
         for enrolment in e.enrolments:
-            out.print(
+            say(
                 f"enrolment    {enrolment.sequence} since {enrolment.enrolled_at:%Y-%m-%d %H:%M}Z:"
                 f" {enrolment.status} {enrolment.reason}".rstrip()
             )
         for incident in e.incidents:
-            out.print(f"incident     {incident.status}: {incident.reason}", soft_wrap=True)
-        out.print("history")
+            say(f"incident     {incident.status}: {incident.reason}")
+        say("history")
         for line in e.history:
-            out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}Z  {line.what}  {line.detail}", soft_wrap=True)
-            out.print(f"      because: {line.why}", soft_wrap=True)
+            say(f"  {line.at:%Y-%m-%d %H:%M:%S}Z  {line.what}  {line.detail}")
+            say(f"      because: {line.why}")
 
 
 def replay(loaded: Project, delivery_id: int) -> None:
@@ -128,7 +135,7 @@ def replay(loaded: Project, delivery_id: int) -> None:
         raise WarmlineError(f"there is no delivery {delivery_id}")
     if _drain_alone(runtime):
         row = Delivery.objects.get(pk=delivery_id)
-        out.print(f"delivery {delivery_id} is {row.status} {row.reason}".rstrip())
+        say(f"delivery {delivery_id} is {row.status} {row.reason}".rstrip())
     else:
         out.print(f"delivery {delivery_id} waits for the running Warmline to take it up")
 
@@ -145,19 +152,27 @@ def settle(message_id: int | None, *, arrived: bool, send: bool) -> None:
         for row in rows:
             table.add_row(
                 str(row.pk),
-                f"{row.candidate_id} {row.candidate.name}",
+                escape(f"{row.candidate_id} {row.candidate.name}"),
                 f"{row.enrolment.sequence}/{row.step}",
                 f"{row.sending_at:%Y-%m-%d %H:%M:%S}Z" if row.sending_at else "",
-                row.reason,
+                escape(row.reason),
             )
         out.print(table)
         out.print("`warmline settle MESSAGE --arrived` leaves it; `--send` sends it (again).")
         return
     if arrived == send:
         raise WarmlineError("say --arrived or --send", hint="one of them, not both")
-    give_word(message_id, arrived=arrived, who=getpass.getuser(), now=utc_now())
+    give_word(message_id, arrived=arrived, who=_who(), now=utc_now())
     sent = "counts as arrived" if arrived else "will be sent"
     out.print(f"message {message_id} {sent}")
+
+
+def _who() -> str:
+    """Whose word it is. In a container the user's number may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def import_files(loaded: Project, name: str | None) -> None:
@@ -193,7 +208,7 @@ def import_files(loaded: Project, name: str | None) -> None:
             out.print(f"  {n} {status}")
         bad = Delivery.objects.filter(connection=source, status=DeliveryStatus.MALFORMED)
         for row in bad.order_by("id")[:20]:
-            out.print(f"  delivery {row.pk}: {row.reason}", soft_wrap=True)
+            say(f"  delivery {row.pk}: {row.reason}")
         if bad.count() > 20:
             out.print(f"  and {bad.count() - 20} more; they are incidents on the overview")
 

@@ -138,8 +138,12 @@ class Batch:
             for row in rows:
                 if isinstance(row, Candidate):
                     self._one_each[row.pk] = row
+        # What changed in the same fields is one query, however many rows it is.
+        alike: dict[tuple[type[models.Model], tuple[str, ...]], list[Any]] = {}
         for row, fields in self._changed.items():
-            row.save(update_fields=sorted(fields))
+            alike.setdefault((type(row), tuple(sorted(fields))), []).append(row)
+        for (kind, names), same in alike.items():
+            kind._default_manager.bulk_update(same, names)
         self._changed = {}
 
     def folded(self, kept: Candidate, gone: Candidate) -> None:

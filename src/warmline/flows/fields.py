@@ -36,9 +36,13 @@ class Known:
 
     @property
     def moved(self) -> Application | None:
-        """The application whose stage changed last."""
+        """The application in which something happened last: its stage or an interview changed."""
         staged = [a for a in self.applications if a.stage_as_of is not None]
-        return max(staged, key=lambda a: (a.stage_as_of or a.as_of, a.pk), default=None)
+        return max(staged, key=lambda a: (self._last_move(a), a.pk), default=None)
+
+    def _last_move(self, application: Application) -> datetime:
+        appointments = (i.as_of for i in self.interviews.get(application.pk, []))
+        return max([application.stage_as_of or application.as_of, *appointments])
 
 
 def known(candidate_ids: Iterable[int]) -> dict[int, Known]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 
 from warmline.core.errors import BadSignature, WarmlineError
 from warmline.flows.incidents import open_incident
@@ -18,8 +20,8 @@ from warmline.store.models import Delivery
 from warmline.store.statuses import DeliveryStatus
 
 BODY_BYTES_MAX = 1024 * 1024
-# So many senders waiting at a time are a burst.
-BUSY_FROM = 3
+# More than so many deliveries in so many seconds are a burst: 150 a second.
+BURST, BURST_WITHIN_S = 15, 0.1
 KEY_CHARS_MAX = 200
 QUIET_FOR = timedelta(seconds=1)
 # What is worth keeping of a request's headers: no cookies, no authorization.
@@ -42,16 +44,18 @@ class GroupCommit:
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
+        self._arrivals: deque[float] = deque(maxlen=BURST)
         self._list = threading.Lock()
         self._leader = threading.Lock()
 
     def busy(self) -> bool:
-        """Whether senders wait for their answer just now."""
-        return len(self._waiting) >= BUSY_FROM
+        """Whether more come than a steady stream brings."""
+        return len(self._arrivals) == BURST and monotonic() - self._arrivals[0] < BURST_WITHIN_S
 
     def commit(self, row: Delivery) -> None:
         """Return once the row is durable. Raises what the database raised."""
         mine = _Waiting(row)
+        self._arrivals.append(monotonic())
         with self._list:
             self._waiting.append(mine)
         with self._leader:

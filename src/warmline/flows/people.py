@@ -41,7 +41,8 @@ class People:
         newer = heard.at >= candidate.as_of
         changed |= self._say(heard, facts, candidate, newer=newer)
         changed |= self._addresses(candidate, facts.emails, newer=newer)
-        if facts.can_email is False and not candidate.do_not_contact:
+        # An opt-out in the CRM has an event and a word of its own; this is the recruiters' mark.
+        if facts.can_email is False and not self._is_crm and not candidate.do_not_contact:
             changed |= self._batch.set(candidate, do_not_contact=True)
             self._batch.flush()
             suppress_candidate(
@@ -94,6 +95,7 @@ class People:
                 Candidate(created_at=heard.received_at, as_of=heard.at, tags=[], phones=[])
             )
         for other in owners:
+            other = batch.one(other)  # a fold a moment ago may have made them one already
             if other is not candidate:
                 candidate = self.fold(candidate, other, "they share an e-mail address", heard)
         self._record(facts, known, candidate)

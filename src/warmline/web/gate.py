@@ -27,6 +27,9 @@ class Gate:
         if isinstance(response, HttpResponse):
             # Without it waitress closes the connection after each answer.
             response.headers.setdefault("Content-Length", str(len(response.content)))
+            if request.method == "HEAD":
+                # waitress would send it, and the connection's next answer begin in its middle.
+                response.content = b""
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:

@@ -6,7 +6,7 @@ import logging
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
-from django.http import HttpRequest, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 
 from warmline.core.errors import BadSignature, WarmlineError
 from warmline.flows.intake import BODY_BYTES_MAX, receive, turned_away
@@ -17,7 +17,7 @@ from warmline.web.site import runtime as the_runtime
 log = logging.getLogger("warmline.inlet")
 
 
-def webhook(request: HttpRequest, connection: str) -> JsonResponse:
+def webhook(request: HttpRequest, connection: str) -> HttpResponse:
     runtime = the_runtime()
     if connection not in runtime.connections_that("receives_webhooks"):
         return _no(404, f"no connection {connection!r} receives webhooks here")
@@ -49,7 +49,7 @@ def webhook(request: HttpRequest, connection: str) -> JsonResponse:
         return _no(500, error.reason, error.hint)
     if wrong:
         return _no(400, wrong, "the bytes are kept, as malformed")
-    return JsonResponse({"accepted": True})
+    return HttpResponse(b'{"accepted": true}', content_type="application/json")
 
 
 def _no(status: int, error: str, hint: str = "") -> JsonResponse:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 
 from warmline.flows.links import read_unsubscribe_token
@@ -46,5 +48,9 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
 def _one_click(request: HttpRequest) -> bool:
     """Django reads both encodings that RFC 8058 allows; a body that is neither is our own page's
-    or a stray client's, and unsubscribes just the same."""
-    return request.POST.get("List-Unsubscribe", "").lower() == "one-click"
+    or a stray client's, and unsubscribes just the same. So does one that cannot be read: in another
+    charset, cut off, or too long."""
+    try:
+        return request.POST.get("List-Unsubscribe", "").lower() == "one-click"
+    except (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError):
+        return False

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler
+from waitress import wasyncore
 from waitress.server import create_server
 
 from warmline.flows.intake import BODY_BYTES_MAX
 from warmline.flows.runtime import Runtime
+
+# How long a shutdown waits for answers that their readers are slow to take.
+ANSWERS_WITHIN_S = 2.0
 
 _serving: list[Runtime] = []
 
@@ -47,7 +53,20 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no new requests, finish those in hand."""
-        self._server.close()
-        self._server.task_dispatcher.shutdown(cancel_pending=False, timeout=10)
+        """Take no new connections, finish the requests in hand, send their answers, hang up."""
+        server = self._server
+        server.accepting = False
+        server.task_dispatcher.shutdown(cancel_pending=False, timeout=10)
+        server.pull_trigger()
+        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        while _unsent(server) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # Kept-alive connections would hold the loop open; they belong to its thread, which may
+        # have heard us by the pull before this one, and closed what we pull.
+        with contextlib.suppress(OSError):
+            server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))
         self._thread.join(timeout=10)
+
+
+def _unsent(server: Any) -> bool:
+    return any(one.total_outbufs_len for one in list(server.active_channels.values()))

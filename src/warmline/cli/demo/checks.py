@@ -78,6 +78,7 @@ class Found:
     scanner_changed: list[str] = field(default_factory=list)
     by_poll: int = 0  # applications that a poll told first
     webhooks: dict[str, int] = field(default_factory=dict)
+    not_accepted: int = 0  # webhooks of ATS and CRM that were answered with anything but a 2xx
     polls: int = 0
     # What the ledger says.
     ledger_applicants: int = 0
@@ -132,16 +133,19 @@ class Found:
                 found.setdefault((whose[mail.to], mail.step), []).append(mail.at)
         return found
 
-    def touches(self, *, all_of_them: bool) -> FirstTouch:
+    def touches(self, *, promised: bool = False) -> FirstTouch:
         """Application in the ATS to first mail in the catcher, of those who gave an address when
-        they applied; or only of those whom the five minutes are promised."""
-        letters = self.letters_of()
-        seconds: list[float] = []
-        for i, one in enumerate(self.applicants):
-            ats = [at for (who, _), times in letters.items() if who == i for at in times]
-            if ats and one.at_once and (all_of_them or not one.put_off):
-                seconds.append((min(ats) - one.applied_at).total_seconds())
-        return first_touch(seconds)
+        they applied; with `promised`, without those whom their own mail server put off."""
+        first: dict[int, datetime] = {}
+        for (i, _), times in self.letters_of().items():
+            first[i] = min(times + ([first[i]] if i in first else []))
+        return first_touch(
+            [
+                (at - one.applied_at).total_seconds()
+                for i, at in first.items()
+                if (one := self.applicants[i]).at_once and not (promised and one.put_off)
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ def _contacts(found: Found) -> list[Check]:
         _none("duplicate contacts", found.duplicates()),
         _none("contacts of nobody we know", strange),
         _equal(
-            "interview and interviewer on the contact",
+            "interviews on their contacts",
             interviews,
             interviews - len(without),
             without,
@@ -217,7 +221,7 @@ def _mails(found: Found) -> list[Check]:
     ]
     works = [i for i, one in enumerate(found.applicants) if one.works and one.emails]
     unwelcomed = [found.applicants[i].name for i in works if (i, first) not in letters]
-    touch = found.touches(all_of_them=False)
+    touch = found.touches(promised=True)
     slow = touch.count - round((touch.share_in_aim or 0) * touch.count)
     aim = f"{FIRST_TOUCH_AIM_S / 60:.0f} minutes"
     calm = [i for i in works if found.applicants[i].undisturbed and found.applicants[i].at_once]
@@ -238,7 +242,7 @@ def _mails(found: Found) -> list[Check]:
             f"{100 * (touch.share_in_aim or 0):.1f} %" + (f", {slow} slower" if slow else ""),
             touch.count > 0 and slow == 0,
         ),
-        _equal("letters on their day, where nothing stopped them", whole, whole - len(late), late),
+        _equal("letters on their day, if undisturbed", whole, whole - len(late), late),
     ]  # fmt: skip
 
 
@@ -254,7 +258,7 @@ def _no(found: Found) -> list[Check]:
     again = [f"{tries} tries" for tries in found.dead_tries if tries != 1]
     return [
         _none("mails after an opt-out", found.after_opt_out()),
-        _none("mails to somebody who never applied", strangers),
+        _none("mails to strangers", strangers),
         _equal("dead mailboxes tried once", dead, dead - len(again), again),
         _none("changes by a mail scanner's GET", found.scanner_changed),
     ]
@@ -269,18 +273,21 @@ def _ledger(found: Found) -> list[Check]:
     left = [f"{n} {what}" for what, n in found.waiting.items() if n]
     steps = len(found.days)
     return [
-        _none("failures neither resolved nor explained", unexplained),
+        _none("failures left unexplained", unexplained),
         _none("work left waiting", left),
-        _equal("webhooks that the ATS gave up on", 0, found.webhooks.get("given_up", 0)),
+        _equal("webhooks not accepted at once", 0, found.not_accepted),
         _equal("ledger and ATS: people", len(found.applicants), found.ledger_applicants),
         _equal("ledger and ATS: applications", found.applications, found.ledger_applications),
         _equal("ledger and CRM: contacts", len(found.contacts), found.ledger_contacts),
         _equal(
-            "ledger and mailbox: mails by step", _steps(found.sent()), _steps(found.ledger_sent)
+            "ledger and mailbox: mails by step",
+            _steps(found, found.sent()),
+            _steps(found, found.ledger_sent),
         ),
         _equal("letters accounted for", len(found.applicants) * steps, found.letters),
     ]
 
 
-def _steps(counts: dict[str, int]) -> str:
-    return ", ".join(f"{step} {n}" for step, n in sorted(counts.items()) if n) or "none"
+def _steps(found: Found, counts: dict[str, int]) -> str:
+    steps = sorted({*found.days, *found.sent(), *found.ledger_sent})
+    return ", ".join(str(counts.get(step, 0)) for step in steps)

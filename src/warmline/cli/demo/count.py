@@ -24,13 +24,14 @@ from warmline.store.statuses import (
 )
 
 _PAGE = 1000
-_ENDED = (MessageStatus.HANDED_OFF, MessageStatus.HELD, MessageStatus.REFUSED)
+_KEPT_BACK = (MessageStatus.HELD, MessageStatus.REFUSED)
 
 
 def count(week: Week) -> Found:
     """The simulators are asked over HTTP, as anybody could; the ledger through the report."""
     box = week.box
     hooks = _get(f"{box.greenhouse_url}/_control/state")
+    crm = _get(f"{box.hubspot_url}/_control/state")
     found = Found(
         applicants=week.applicants,
         applications=hooks["counts"]["applications"],
@@ -49,6 +50,10 @@ def count(week: Week) -> Found:
         ],
         scanner_changed=week.scanner_changed,
         webhooks=hooks["webhooks"],
+        not_accepted=sum(
+            outbox["attempts"] - outbox["delivered"]
+            for outbox in (hooks["webhooks"], crm["webhooks"])
+        ),
         polls=week.polls,
     )
     _ledger(week, found)
@@ -84,9 +89,9 @@ def _ledger(week: Week, found: Found) -> None:
     found.ledger_sent = {f"{s.sequence}/{s.step}": s.sent for s in o.steps if s.sent}
     submitted = Event.objects.filter(kind="application.submitted")
     found.by_poll = submitted.filter(delivery__channel=Channel.POLL).count()
-    found.letters = Message.objects.filter(status__in=_ENDED).count()
     found.stopped = _stopped(week)
-    found.letters += found.stopped.total() - _kept_back()
+    handed_off = Message.objects.filter(status=MessageStatus.HANDED_OFF).count()
+    found.letters = handed_off + found.stopped.total()
     waiting = {
         "deliveries": Delivery.objects.filter(
             status__in=[DeliveryStatus.RECEIVED, DeliveryStatus.FAILED, DeliveryStatus.MALFORMED]
@@ -99,22 +104,17 @@ def _ledger(week: Week, found: Found) -> None:
                 ActionStatus.REFUSED,
             ]
         ),
-        "mails": Message.objects.exclude(status__in=_ENDED),
+        "mails": Message.objects.exclude(status__in=[MessageStatus.HANDED_OFF, *_KEPT_BACK]),
         "enrolments": Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE),
         "unknown words": Event.objects.filter(kind="unknown"),
     }
     found.waiting = {what: rows.count() for what, rows in waiting.items()}
 
 
-def _kept_back() -> int:
-    kept_back = [MessageStatus.HELD, MessageStatus.REFUSED]
-    return Message.objects.filter(status__in=kept_back).count()
-
-
 def _stopped(week: Week) -> Counter[str]:
     """Letters that did not leave, by reason: held or refused when due, or not planned any more."""
     why: Counter[str] = Counter()
-    kept_back = Message.objects.filter(status__in=[MessageStatus.HELD, MessageStatus.REFUSED])
+    kept_back = Message.objects.filter(status__in=_KEPT_BACK)
     for status, reason, n in kept_back.values_list("status", "reason").annotate(n=Count("id")):
         why[_plainly(status, reason)] += n
     ended = Enrolment.objects.filter(status=EnrolmentStatus.STOPPED)
@@ -130,17 +130,17 @@ def _plainly(status: str, reason: str) -> str:
     """Reasons of one kind together: a letter that was held, and those after it."""
     if status == MessageStatus.REFUSED or "bounced" in reason:
         return "no such mailbox (550)"
-    return "unsubscribed" if "unsubscribed" in reason else reason
+    return "unsubscribed" if "unsubscribed" in reason else reason.replace("_", " ")
 
 
 _KINDS = (
     # key or beginning of the key, beginning of the reason, what it is called
-    ("crm:trouble", "", "the CRM failed, throttled us or did not answer"),
-    ("mail:trouble", "", "a mail server said: try again later (451)"),
-    ("message:", "mail to ", "a mailbox does not exist (550)"),
-    ("message:", "nobody knows", "a mail server took a mail and never said so"),
-    ("no-address:", "", "a candidate had no e-mail address"),
-    ("ats:poll", "", "the ATS could not be read"),
+    ("crm:trouble", "", "CRM: 500, 429, or no answer"),
+    ("mail:trouble", "", "mail server: try again later (451)"),
+    ("message:", "mail to ", "mail server: no such mailbox (550)"),
+    ("message:", "nobody knows", "mail server: took a mail, no answer"),
+    ("no-address:", "", "candidate without an address"),
+    ("ats:poll", "", "ATS: could not be read"),
 )
 
 

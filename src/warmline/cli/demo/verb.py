@@ -33,10 +33,13 @@ from warmline.sandbox.serve import Sandbox
 
 if TYPE_CHECKING:
     from warmline.cli.demo.week import Week
+    from warmline.flows.runtime import Runtime
+    from warmline.web.site import Server
 
 FOLDER = Path("demo-project")
 MARKER = ".warmline-demo"
-HOST, PORT = "127.0.0.1", 8025
+HOST, PORT, THREADS = "127.0.0.1", 8025, 4
+PORTS_TRIED_MAX = 5
 _WEBHOOK_SECRET = "sandbox-webhook-secret"  # noqa: S105 - opens nothing but a sandbox
 _APP_SECRET = "sandbox-app-secret"  # noqa: S105
 _SECRETS = {
@@ -124,24 +127,14 @@ def _house(
         os.environ.pop(setting.name, None)
         os.environ.pop(f"{setting.name}_FILE", None)
     os.environ.update(_SECRETS)
-    port = _free_port()
-    url = f"http://{HOST}:{port}"
-    _point_at(folder, box, url)
-    settings = settings_of(folder)
-    loaded = load(folder)
-    open_ledger(settings)
-    logging.basicConfig(filename=folder / "var" / "demo.log", level=logging.INFO, force=True)
-    for noisy in ("httpx", "httpcore", "waitress", "django.request", "markdown_it"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    open_ledger(settings_of(folder))
+    _log_to(folder / "var" / "demo.log")
 
     from warmline.cli.demo.week import Week
-    from warmline.flows.runtime import build
     from warmline.store.sole import SoleRunner
-    from warmline.web.site import Server
 
-    chance = random.Random(f"chance {seed}").random  # noqa: S311 - jitter of retries
-    runtime = build(loaded, now=clock, chance=chance)
-    server = Server(runtime, HOST, port, 4)
+    runtime, server = _serve(folder, box, clock, random.Random(f"chance {seed}"))  # noqa: S311
+    url = runtime.project.public_url
     server.start()
     with contextlib.ExitStack() as last:
         last.callback(runtime.close)
@@ -160,23 +153,38 @@ def _house(
         yield week
 
 
-def _free_port() -> int:
-    """The usual one where it is free: links in old mails then still work."""
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+def _serve(
+    folder: Path, box: Sandbox, clock: VirtualClock, rng: random.Random
+) -> tuple[Runtime, Server]:
+    """On the usual port where it is free, else on any: the project is told which."""
+    from warmline.flows.runtime import build
+    from warmline.web.site import Server
+
+    starter = (folder / "warmline.yaml").read_text()
+    for port in (PORT, *(_free_port() for _ in range(PORTS_TRIED_MAX))):
+        (folder / "warmline.yaml").write_text(_pointed_at(starter, box, f"http://{HOST}:{port}"))
+        runtime = build(load(folder), now=clock, chance=rng.random)
+        try:
+            return runtime, Server(runtime, HOST, port, THREADS)
+        except OSError:
+            runtime.close()
     raise WarmlineError("no port is free on this machine")
 
 
-def _point_at(folder: Path, box: Sandbox, url: str) -> None:
-    """The starter's addresses, replaced by those of this sandbox."""
-    path = folder / "warmline.yaml"
-    text = path.read_text()
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _log_to(path: Path) -> None:
+    logging.basicConfig(filename=path, level=logging.INFO, force=True)
+    for noisy in ("httpx", "httpcore", "waitress", "django.request", "markdown_it"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _pointed_at(text: str, box: Sandbox, url: str) -> str:
+    """The starter's warmline.yaml with its addresses replaced by those of this sandbox."""
     for old, new in {
         "http://127.0.0.1:8025": url,
         "http://127.0.0.1:8801": box.greenhouse_url,
@@ -187,7 +195,7 @@ def _point_at(folder: Path, box: Sandbox, url: str) -> None:
         if old not in text:
             raise WarmlineError(f"the starter's warmline.yaml has no {old}: this is our fault")
         text = text.replace(old, new)
-    path.write_text(text)
+    return text
 
 
 def _stay(week: Week) -> None:

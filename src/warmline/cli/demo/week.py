@@ -26,7 +26,7 @@ from warmline.sandbox.serve import Sandbox
 from warmline.store.models import Action, Enrolment, Event, Message, Suppression
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, MessageStatus
 
-_OFTEN, _SELDOM = timedelta(minutes=5), timedelta(hours=1)
+_OFTEN, _SELDOM = timedelta(minutes=5), timedelta(hours=3)
 _STANDSTILL_MAX = 1000
 # What the CRM does to our calls all week, and while it is down.
 _CRM_RESTLESS = (
