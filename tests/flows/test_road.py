@@ -184,9 +184,9 @@ def test_i5_an_opt_out_between_claim_and_hand_over_stops_the_mail(house: House) 
     message = Message.objects.get()
     begin = send._begin
 
-    def opt_out_first(runtime: object, item: object) -> bool:
+    def opt_out_first(runtime: object, item: object, token: str) -> bool:
         unsubscribe(house.runtime, message.pk, how="page")
-        return begin(runtime, item)  # type: ignore[arg-type]
+        return begin(runtime, item, token)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(send, "_begin", opt_out_first)

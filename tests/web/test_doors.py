@@ -5,6 +5,7 @@ Through a real server on loopback where the wire matters, through Django's test 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -52,6 +53,8 @@ def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
 def wire(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     """A client of a real server."""
     monkeypatch.setattr(site, "_serving", [])
+    # The server's threads end with the test, so each request gives its connection back.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     server = site.Server(house.runtime, "127.0.0.1", 0, 4)
     server.start()
     with httpx.Client(
@@ -576,3 +579,35 @@ def test_the_project_folder_is_not_served(house: House, wire: httpx.Client) -> N
     assert (folder / "secrets.env").exists()
     for path in ("/secrets.env", "/../secrets.env", "/warmline.yaml", "/static/x", "/admin/"):
         assert wire.get(path).status_code == 404
+
+
+def test_behind_a_proxy_pages_answer_on_their_own_listener_only(house: House) -> None:
+    """nginx's own default passes `Host: 127.0.0.1:8025` on and no header that gives it away."""
+    public = site.Server(house.runtime, "127.0.0.1", 0, 2)
+    pages = site.Server(house.runtime, "127.0.0.1", 0, 2, pages_only=True)
+    try:
+        public.start()
+        pages.start()
+        with httpx.Client(trust_env=False) as client:
+            for path in ("/", "/explain?q=1", "/healthz"):
+                assert client.get(f"http://127.0.0.1:{public.port}{path}").status_code == 403
+            assert client.get(f"http://127.0.0.1:{pages.port}/healthz").status_code == 200
+            assert client.post(f"http://127.0.0.1:{public.port}/in/ats").status_code == 401
+    finally:
+        public.stop()
+        pages.stop()
+        site._pages_ports.clear()
+
+
+@pytest.mark.parametrize(
+    ("url", "proxied"),
+    [
+        ("http://127.0.0.1:8025", False),
+        ("http://localhost:9", False),
+        ("https://hire.example.com", True),
+    ],
+)
+def test_a_public_address_elsewhere_means_a_proxy(house: House, url: str, proxied: bool) -> None:
+    file = house.runtime.project.file.model_copy(update={"public_url": url})
+    house.runtime.project = dataclasses.replace(house.runtime.project, file=file)
+    assert site.behind_a_proxy(house.runtime) is proxied

@@ -11,8 +11,10 @@ from warmline.config.project import Project
 from warmline.config.settings import Settings
 from warmline.core.errors import WarmlineError
 from warmline.engine.inline import Inline
-from warmline.flows.runtime import build
-from warmline.web.site import Server
+from warmline.flows.runtime import Runtime, build
+from warmline.web.site import Server, behind_a_proxy
+
+PAGES_THREADS = 4
 
 
 def up(settings: Settings, loaded: Project) -> None:
@@ -26,13 +28,10 @@ def up(settings: Settings, loaded: Project) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    try:
-        server = Server(runtime, settings.listen_host, settings.listen_port, settings.web_threads)
-    except OSError as error:
-        raise WarmlineError(
-            f"cannot listen on {settings.listen_host}:{settings.listen_port}: {error.strerror}",
-            hint="end what listens there, or set WARMLINE_LISTEN to another address",
-        ) from None
+    servers = [_listen(runtime, settings.listen_host, settings.listen_port, settings.web_threads)]
+    if behind_a_proxy(runtime):
+        host, port = settings.pages_host, settings.pages_port
+        servers.append(_listen(runtime, host, port, PAGES_THREADS, pages_only=True))
     failed: list[BaseException] = []
 
     def run_engine() -> None:
@@ -48,12 +47,30 @@ def up(settings: Settings, loaded: Project) -> None:
     while not engine.started.wait(0.1):
         if failed:
             raise failed[0]
-    server.start()
-    out.print(f"Warmline is up: http://{server.host}:{server.port}/  (Ctrl-C ends it)")
+    for server in servers:
+        server.start()
+    pages = servers[-1]
+    out.print(f"Warmline is up: http://{pages.host}:{pages.port}/  (Ctrl-C ends it)")
     while not stop.wait(1.0):
-        pass
-    server.stop()
+        if not all(server.alive() for server in servers):
+            failed.append(WarmlineError("the web server ended by itself", hint="see the log"))
+            stop.set()
+    for server in servers:
+        server.stop()
     lanes.join()
     runtime.close()
     if failed:
         raise failed[0]
+
+
+def _listen(
+    runtime: Runtime, host: str, port: int, threads: int, *, pages_only: bool = False
+) -> Server:
+    try:
+        return Server(runtime, host, port, threads, pages_only=pages_only)
+    except OSError as error:
+        setting = "WARMLINE_PAGES_LISTEN" if pages_only else "WARMLINE_LISTEN"
+        raise WarmlineError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint=f"end what listens there, or set {setting} to another address",
+        ) from None

@@ -71,7 +71,7 @@ class SegmentsFile(_Strict):
 class TriggerFile(_Strict):
     """A row of the trigger map, in the guide's own columns."""
 
-    name: str = ""
+    name: str = Field(default="", max_length=100)
     on: EventKind
     source: str = Field(alias="from")
     do: ActionKind
@@ -189,11 +189,11 @@ class _Check:
     def whole(self) -> None:
         names = set(self.file.connections)
         for name in names:
-            if not name.isidentifier():
+            if not name.isidentifier() or len(name) > 32:
                 raise self.fail(
                     ("connections", name),
-                    f"connection name {name!r}; expected letters, digits and underscores: "
-                    "it stands in addresses and in names of environment variables",
+                    f"connection name {name!r}; expected letters, digits and underscores, at most "
+                    "32: it stands in addresses and in names of environment variables",
                 )
             if name == OWN:
                 raise self.fail(
@@ -263,7 +263,7 @@ class _Check:
             raise self.fail((*at, "when"), f"when is not CEL: {error}") from None
         what = f"enrol in {sequence}" if own else str(row.do)
         return Trigger(
-            name=row.name or f"{row.on} -> {what}",
+            name=row.name or f"{row.on} -> {what}"[:100],
             on=row.on,
             source=row.source,
             do=row.do,

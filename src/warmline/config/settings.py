@@ -45,6 +45,13 @@ TABLE: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("WARMLINE_LISTEN", str, "127.0.0.1:8025", "address and port of the web server"),
+    Setting(
+        "WARMLINE_PAGES_LISTEN",
+        str,
+        "127.0.0.1:8026",
+        "where pages answer once public_url is not local: then WARMLINE_LISTEN serves webhooks and "
+        "unsubscribe links only",
+    ),
     Setting("WARMLINE_WEB_THREADS", int, 16, "threads that answer requests"),
     Setting("WARMLINE_MAIL_THREADS", int, 2, "threads, and so connections, that hand over mail"),
     Setting("WARMLINE_TICK_S", float, 1.0, "seconds between two looks for what falls due"),
@@ -59,6 +66,8 @@ class Settings:
     secret_key: str
     listen_host: str
     listen_port: int
+    pages_host: str
+    pages_port: int
     web_threads: int
     mail_threads: int
     tick_s: float
@@ -88,23 +97,30 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
         text = value_or_file(setting.name, env)
         found[setting.name] = setting.default if text is None else _typed(setting, text)
     project = Path(found["WARMLINE_PROJECT"]).absolute()
-    host, _, port = str(found["WARMLINE_LISTEN"]).rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ConfigError(
-            f"WARMLINE_LISTEN is {found['WARMLINE_LISTEN']!r}; expected HOST:PORT, "
-            "for example 127.0.0.1:8025"
-        )
+    listen_host, listen_port = _host_and_port(found, "WARMLINE_LISTEN")
+    pages_host, pages_port = _host_and_port(found, "WARMLINE_PAGES_LISTEN")
     return Settings(
         project=project,
         database_url=found["WARMLINE_DATABASE_URL"],
         secret_key=found["WARMLINE_SECRET_KEY"] or _kept_secret(project),
-        listen_host=host or "127.0.0.1",
-        listen_port=int(port),
+        listen_host=listen_host,
+        listen_port=listen_port,
+        pages_host=pages_host,
+        pages_port=pages_port,
         web_threads=found["WARMLINE_WEB_THREADS"],
         mail_threads=found["WARMLINE_MAIL_THREADS"],
         tick_s=found["WARMLINE_TICK_S"],
         log_level=found["WARMLINE_LOG_LEVEL"],
     )
+
+
+def _host_and_port(found: Mapping[str, Any], name: str) -> tuple[str, int]:
+    host, _, port = str(found[name]).rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigError(
+            f"{name} is {found[name]!r}; expected HOST:PORT, for example 127.0.0.1:8025"
+        )
+    return host or "127.0.0.1", int(port)
 
 
 def database(settings: Settings) -> dict[str, Any]:
@@ -174,8 +190,8 @@ def _typed(setting: Setting, text: str) -> object:
 
 
 def _kept_secret(project: Path) -> str:
-    """Made once a project. Without a writable project folder it lives as long as the process:
-    links sent by it stop working, which `warmline check` says."""
+    """Made once a project. Raises ConfigError where it cannot be kept: with another key at each
+    start, the unsubscribe links of every mail sent before would stop working."""
     path = project / "var" / "secret_key"
     if kept := _read_or_empty(path):
         return kept
@@ -186,7 +202,7 @@ def _kept_secret(project: Path) -> str:
     # that begin at once the second finds the first one's.
     beside = path.with_name(f"secret_key.{os.getpid()}")
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(made)
             file.flush()
@@ -195,8 +211,13 @@ def _kept_secret(project: Path) -> str:
             beside.replace(path)
         else:
             path.hardlink_to(beside)
-    except OSError:
-        return _read_or_empty(path) or made
+    except OSError as error:
+        if kept := _read_or_empty(path):
+            return kept
+        raise ConfigError(
+            f"the key that signs links cannot be kept in {path}: {error.strerror}",
+            hint="make the folder writable, or set WARMLINE_SECRET_KEY",
+        ) from None
     finally:
         with suppress(OSError):
             beside.unlink()

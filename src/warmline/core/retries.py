@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 FIRST_S = 5.0
 LONGEST_S = 600.0
 # Longer than the longest vendor outage we plan for, shorter than anybody's patience. After it the
 # work is on the failed list, where a person can replay it.
 GIVE_UP_AFTER = timedelta(hours=36)
+_SLOW_TRIES = 7  # tries until the wait has grown to the longest
+ATTEMPTS_MAX = _SLOW_TRIES + int(GIVE_UP_AFTER.total_seconds() / (LONGEST_S * 0.75))
 
 
 def backoff_s(attempt: int, chance: float) -> float:
@@ -26,5 +28,7 @@ def asked_wait_s(after_s: float, chance: float) -> float:
     return after_s * (1 + chance / 5)
 
 
-def given_up(planned_at: datetime, now: datetime) -> bool:
-    return now - planned_at > GIVE_UP_AFTER
+def given_up(attempts: int) -> bool:
+    """Whether trying has gone on for about GIVE_UP_AFTER. Time in which nobody tried (the process
+    was off, a message waited for an address) does not count."""
+    return attempts >= ATTEMPTS_MAX

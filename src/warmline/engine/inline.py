@@ -9,8 +9,9 @@ import logging
 import threading
 from collections.abc import Iterable
 
-from django.db import connections
+from django.db import DatabaseError, connections
 
+from warmline.core.errors import WarmlineError
 from warmline.engine.work import Worker, families, look
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import busy
@@ -24,8 +25,8 @@ from warmline.store.statuses import LANES
 log = logging.getLogger("warmline.engine")
 
 # How long a thread waits after it is woken, so that what comes together is done together: a
-# batch of five costs little more than one. A candidate waits a sixth of a second for it in all.
-GATHER_S = {"intake": 0.04, "act": 0.1, "mail": 0.02}
+# batch of five costs little more than one. A candidate waits an eighth of a second for it in all.
+GATHER_S = {"intake": 0.08, "act": 0.2, "mail": 0.05}
 PAUSE_AFTER_CRASH_S = 1.0
 # While webhooks come in a burst, a lane waits for up to a quarter of a second.
 STAND_BACK_S, STAND_BACK_TIMES = 0.01, 25
@@ -101,7 +102,7 @@ class Inline:
         """
         runtime = self._runtime
         runtime.stopping = stop
-        with SoleRunner():
+        with SoleRunner() as sole:
             recovered = recover(runtime, alone=True)
             log.info("action=engine_started recovered=%d", recovered)
             self.started.set()
@@ -117,7 +118,7 @@ class Inline:
             ]
             for thread in threads:
                 thread.start()
-            self._tick(stop)
+            held = self._tick(stop, sole)
             for family in self._families.values():
                 family.wake()
             for thread in threads:
@@ -125,15 +126,26 @@ class Inline:
             recover(runtime, alone=False)
             connections.close_all()
             log.info("action=engine_stopped")
+        if not held:
+            raise WarmlineError(
+                "the ledger's lock was lost: the database server ended the connection that held it",
+                hint="start Warmline again; what was under way is taken up",
+            )
 
-    def _tick(self, stop: threading.Event) -> None:
+    def _tick(self, stop: threading.Event, sole: SoleRunner) -> bool:
+        """Until `stop`. False where the ledger is no longer ours: then nothing may go on, since
+        another process may have taken it."""
         while not stop.is_set():
+            if not sole.held():
+                stop.set()
+                return False
             try:
                 self.poke(look(self._runtime))
-                self._well()
+                self._well("tick")
             except Exception as error:
                 self._crashed("tick", error)
             stop.wait(self._tick_s)
+        return True
 
     def _work(self, family: _Family) -> None:
         stop = self._runtime.stopping
@@ -145,6 +157,7 @@ class Inline:
                 stop.wait(gather_s)
                 self._let_through()
                 more = worker.drain(family.name, lanes)
+                self._well(family.name)
             except Exception as error:
                 self._crashed(family.name, error)
                 more = True
@@ -166,6 +179,7 @@ class Inline:
         while not stop.is_set():
             try:
                 poll(self._runtime, name)
+                self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
             stop.wait(every_s)
@@ -173,9 +187,11 @@ class Inline:
 
     def _crashed(self, where: str, error: Exception) -> None:
         """A bug, or the database is away (a full disk, for one). The work waits in its rows."""
-        log.error("action=crashed where=%s", where, exc_info=error)
+        # A database's message may quote the row, with the address in it.
+        told = None if isinstance(error, DatabaseError) else error
+        log.error("action=crashed where=%s error=%s", where, type(error).__name__, exc_info=told)
         connections.close_all()
-        self._crashes.add(f"engine:{where}")
+        self._crashes.add(where)
         try:
             with writing():
                 open_incident(
@@ -187,12 +203,12 @@ class Inline:
         except Exception:
             log.exception("action=incident_not_written where=%s", where)
 
-    def _well(self) -> None:
-        """After a crash, once the tick gets through: the database answers again."""
-        if self._crashes:
-            keys, self._crashes = self._crashes, set()
+    def _well(self, where: str) -> None:
+        """What crashed got through: its incident is over. Only its own success says so."""
+        if where in self._crashes:
+            self._crashes.discard(where)
             with writing():
-                resolve(keys, "it works again", now=self._runtime.now())
+                resolve([f"engine:{where}"], "it works again", now=self._runtime.now())
 
 
 def _threads(family: str) -> int:

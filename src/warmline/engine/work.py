@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from warmline.flows import act, interpret
+from warmline.flows.incidents import open_incident
 from warmline.flows.nurture import tick as nurture_tick
 from warmline.flows.recover import due_lanes, recover
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.send import Post
+from warmline.store.db import writing
 
 
 class Worker:
@@ -47,7 +49,24 @@ def families(runtime: Runtime) -> list[str]:
 def look(runtime: Runtime) -> set[Lane]:
     """One tick: take up what lapsed, plan what falls due, name the lanes that have work."""
     recover(runtime)
-    return nurture_tick(runtime) | due_lanes(runtime)
+    lanes = nurture_tick(runtime) | due_lanes(runtime)
+    _orphans(runtime, {lane.family for lane in lanes} - set(families(runtime)))
+    return lanes
+
+
+def _orphans(runtime: Runtime, names: set[str]) -> None:
+    """Work for a connection that the project no longer has, or whose connector no longer does such
+    work: it waits, and somebody must know. Told once a process."""
+    for name in sorted(names - runtime.orphans_told):
+        runtime.orphans_told.add(name)
+        with writing():
+            open_incident(
+                f"orphans:{name}",
+                f"work waits for {name}, and nothing in this project does it",
+                now=runtime.now(),
+                connection=name.partition(":")[2],
+                hint="put the connection back into warmline.yaml, or let the work wait",
+            )
 
 
 def run_until_idle(runtime: Runtime, worker: Worker, *, rounds_max: int = 100_000) -> int:

@@ -24,7 +24,7 @@ from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import AppliesActions
 from warmline.store.db import writing
-from warmline.store.models import Action, ExternalId
+from warmline.store.models import Action, Candidate, ExternalId
 from warmline.store.statuses import ActionStatus
 
 log = logging.getLogger("warmline.act")
@@ -35,9 +35,14 @@ _WAITING = (ActionStatus.PLANNED, ActionStatus.UNKNOWN)
 
 def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
     """Carry out one batch of what these lanes have due. True where there may be more."""
+    with runtime.claiming() as token:
+        return _drain(runtime, target, lanes, token)
+
+
+def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) -> bool:
     connector: AppliesActions = runtime.connectors[target]
     size = connector.batch_max()
-    claimed = _claim(runtime, target, lanes, size)
+    claimed = _claim(runtime, target, lanes, size, token)
     if not claimed:
         return False
     people = known(action.candidate_id for action in claimed)
@@ -60,11 +65,15 @@ def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
             outcomes[row.pk] = outcome
     asked = _ask(connector, todo)
     outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
-    _write(runtime, target, claimed, outcomes, {row.pk: core for row, core in todo}, contacts)
+    _write(
+        runtime, target, token, claimed, outcomes, {row.pk: core for row, core in todo}, contacts
+    )
     return len(claimed) == size
 
 
-def _claim(runtime: Runtime, target: str, lanes: Collection[int], size: int) -> list[Action]:
+def _claim(
+    runtime: Runtime, target: str, lanes: Collection[int], size: int, token: str
+) -> list[Action]:
     """Up to `size` due actions, oldest first, now ours. What was `unknown` stays marked so in
     memory, to be looked for before it is tried again."""
     now = runtime.now()
@@ -76,7 +85,7 @@ def _claim(runtime: Runtime, target: str, lanes: Collection[int], size: int) -> 
         )
         Action.objects.filter(pk__in=[row.pk for row in due], status__in=_WAITING).update(
             status=ActionStatus.CLAIMED,
-            claimed_by=runtime.token,
+            claimed_by=token,
             claim_until=now + CLAIM_FOR,
         )
     return due
@@ -170,6 +179,7 @@ def _from_error(error: Exception) -> Outcome:
 def _write(
     runtime: Runtime,
     target: str,
+    token: str,
     claimed: Sequence[Action],
     outcomes: dict[int, Outcome],
     asked: dict[int, CoreAction],
@@ -183,7 +193,7 @@ def _write(
         for row in claimed:
             outcome = outcomes[row.pk]
             if outcome.kind in (OutcomeKind.LATER, OutcomeKind.UNKNOWN):
-                _again(runtime, target, row, outcome, now)
+                _again(runtime, target, token, row, outcome, now)
                 continue
             if outcome.kind is OutcomeKind.REFUSED:
                 _refused(target, row, outcome, now)
@@ -196,7 +206,7 @@ def _write(
                     told.append((core, external_id))
         _remember(target, told, contacts, now)
         for (status, reason), ids in plain.items():
-            Action.objects.filter(pk__in=ids, claimed_by=runtime.token).update(
+            Action.objects.filter(pk__in=ids, claimed_by=token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
             )
         if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
@@ -218,7 +228,9 @@ def _trouble(target: str) -> str:
     return f"{target}:trouble"
 
 
-def _again(runtime: Runtime, target: str, row: Action, outcome: Outcome, now: datetime) -> None:
+def _again(
+    runtime: Runtime, target: str, token: str, row: Action, outcome: Outcome, now: datetime
+) -> None:
     """Not now: when it is tried again, and until when it is worth trying."""
     if outcome.after_s is not None:
         attempts = row.attempts
@@ -227,11 +239,11 @@ def _again(runtime: Runtime, target: str, row: Action, outcome: Outcome, now: da
         attempts = row.attempts + 1
         wait_s = backoff_s(attempts, runtime.chance())
     status = ActionStatus.PLANNED if outcome.kind is OutcomeKind.LATER else ActionStatus.UNKNOWN
-    over = given_up(row.planned_at, now)
+    over = given_up(attempts)
     if over:
         status = ActionStatus.REFUSED
         _refused(target, row, outcome, now)
-    Action.objects.filter(pk=row.pk, claimed_by=runtime.token).update(
+    Action.objects.filter(pk=row.pk, claimed_by=token).update(
         status=status,
         attempts=attempts,
         reason=outcome.reason,
@@ -275,45 +287,67 @@ def _remember(
     now: datetime,
 ) -> None:
     """The contacts' ids, and the values that they have from us now: action, id."""
+    merged = dict(
+        Candidate.objects.filter(
+            pk__in=[core.candidate_id for core, _ in told], merged_into__isnull=False
+        ).values_list("pk", "merged_into")
+    )
     fresh: dict[int, ExternalId] = {}
+    written: list[ExternalId] = []
     for core, external_id in told:
         mine = contacts.get(core.candidate_id) or fresh.get(core.candidate_id)
         if mine is not None and mine.external_id == external_id:
             mine.written = {**mine.written, **core.fields}
+            written.append(mine)
             continue
         if mine is not None:  # the CRM merged it into another record
             ExternalId.objects.filter(pk=mine.pk).update(gone_at=now)
         fresh[core.candidate_id] = ExternalId(
-            candidate_id=core.candidate_id,
+            # Folded into another while the call was under way: it is that one's contact.
+            candidate_id=merged.get(core.candidate_id) or core.candidate_id,
             connection=target,
             external_id=external_id,
             contact=True,
             written=dict(core.fields),
         )
-    known_rows = [c for core, _ in told if (c := contacts.get(core.candidate_id))]
-    if known_rows:
-        ExternalId.objects.bulk_update(known_rows, ["written"])
+    ExternalId.objects.bulk_update([row for row in written if row.pk], ["written"])
     try:
         with transaction.atomic():
             ExternalId.objects.bulk_create(fresh.values())
     except IntegrityError:
-        # An id that we knew as gone, or as another candidate's: it is this one's contact now.
+        # An id that we knew as gone, or as another candidate's, or a second one of the same.
         for row in fresh.values():
-            _take_over(target, row)
+            _take_over(target, row, now)
 
 
-def _take_over(target: str, row: ExternalId) -> None:
+def _take_over(target: str, row: ExternalId, now: datetime) -> None:
+    """The CRM says that this contact is the candidate's. Where it was somebody else's, or the
+    candidate has another one, one person is two somewhere: that is for a person to look at."""
+    before = ExternalId.objects.filter(connection=target, external_id=row.external_id).first()
+    values = {
+        "candidate_id": row.candidate_id,
+        "contact": True,
+        "written": row.written,
+        "gone_at": None,
+    }
+    two = before is not None and before.gone_at is None and before.candidate_id != row.candidate_id
     try:
         with transaction.atomic():
             ExternalId.objects.update_or_create(
-                connection=target,
-                external_id=row.external_id,
-                defaults={
-                    "candidate_id": row.candidate_id,
-                    "contact": True,
-                    "written": row.written,
-                    "gone_at": None,
-                },
+                connection=target, external_id=row.external_id, defaults=values
             )
     except IntegrityError:
-        log.exception("action=take_over target=%s candidate=%d", target, row.candidate_id)
+        ExternalId.objects.update_or_create(
+            connection=target, external_id=row.external_id, defaults={**values, "contact": False}
+        )
+        two = True
+    if two:
+        open_incident(
+            f"contacts:{row.candidate_id}",
+            "one person and one contact do not match: two candidates, or two contacts",
+            now=now,
+            connection=target,
+            record=f"candidate {row.candidate_id}",
+            candidate_id=row.candidate_id,
+            hint="look at both in the CRM and in `warmline explain`, and merge what is one",
+        )

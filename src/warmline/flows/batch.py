@@ -3,9 +3,11 @@ memory in the order of the events, written back in a handful more."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db import models
@@ -45,9 +47,28 @@ class Applied:
     interview: Interview | None = None
 
 
+# Blanks of every kind, control characters, marks that turn the direction of writing, and halves
+# of characters: a database, a mail header or a reader's eye would stumble over them.
+_STRAY = re.compile(
+    "[\\s\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]+"
+)
+# The name in an event's fields under which a deletion of an application leaves its id.
+APPLICATION_DELETED = "application_deleted"
+
+
 def clean(text: str | None, size: int) -> str:
-    """Fit for a text column: no NUL (PostgreSQL refuses it), no blanks around, not too long."""
-    return (text or "").replace("\x00", "").strip()[:size]
+    """Fit for a text column, for one line of text and for a mail header; not too long."""
+    return _STRAY.sub(" ", text or "").strip()[:size].rstrip()
+
+
+def record_of(event: Event) -> str:
+    """The record that the event is about: where it is not known here, the event waits for it."""
+    candidate, application, interview = event.candidate, event.application, event.interview
+    if candidate is not None:
+        return clean(candidate.external_id, 128)
+    if application is not None:
+        return clean(application.external_id, 128)
+    return clean(interview.application_id or interview.external_id, 128) if interview else ""
 
 
 class Batch:
@@ -61,6 +82,7 @@ class Batch:
         applications = [e.application for e in events if e.application is not None]
         interviews = [e.interview for e in events if e.interview is not None]
         records = {p.external_id for p in people} | {p.merged_into or "" for p in people}
+        numbers = {a.external_id for a in applications}
         normals = {n for p in people for e in p.emails if (n := normal_email(e))}
         self._one_each: dict[int, Candidate] = {}
         self.ids: dict[str, ExternalId] = self._known(
@@ -74,8 +96,7 @@ class Batch:
         }
         self.applications: dict[str, Application] = self._known(
             Application.objects.select_related("candidate__merged_into", "job", "stage"),
-            {a.external_id for a in applications}
-            | {i.application_id for i in interviews if i.application_id},
+            numbers | {i.application_id for i in interviews if i.application_id},
         )
         self.jobs: dict[str, Job] = self._known(
             Job.objects.all(), {a.job.external_id for a in applications if a.job}
@@ -86,14 +107,22 @@ class Batch:
         self.interviews: dict[str, Interview] = self._known(
             Interview.objects.select_related("application"), {i.external_id for i in interviews}
         )
+        self._more_addresses()
         # Records that were deleted before we ever heard of them: news of them that is on its way
-        # still (a reordered webhook) must not bring them to life.
-        unheard = records - set(self.ids) - {""}
+        # still (a reordered webhook) must not bring them to life. Applications with the time.
+        unheard = (records - set(self.ids)) | (numbers - set(self.applications)) - {""}
+        early = EventRow.objects.filter(connection=connection, record__in=unheard)
         self.tombstones: set[str] = set(
-            EventRow.objects.filter(
-                connection=connection, kind=EventKind.CANDIDATE_DELETED, record__in=unheard
-            ).values_list("record", flat=True)
+            early.filter(kind=EventKind.CANDIDATE_DELETED).values_list("record", flat=True)
         )
+        self.deleted_applications: dict[str, datetime] = {
+            row.fields[APPLICATION_DELETED]: row.occurred_at
+            for row in early.filter(
+                effect=EventEffect.UNKNOWN, fields__has_key=APPLICATION_DELETED
+            ).order_by("occurred_at")
+        }
+        # Ids of the records that this batch makes known.
+        self.learned: set[str] = set()
         self._new: dict[type[models.Model], list[Any]] = {}
         self._changed: dict[models.Model, set[str]] = {}
 
@@ -102,6 +131,17 @@ class Batch:
             return {}
         found = rows.filter(connection=self.connection, external_id__in=ids)
         return {row.external_id: self._same(row) for row in found}
+
+    def _more_addresses(self) -> None:
+        """All other addresses of whoever is told to have one: the order is theirs together."""
+        told = {row.candidate.pk for row in chain(self.emails.values(), self.ids.values())}
+        rows = CandidateEmail.objects.filter(candidate__in=told).exclude(normal__in=self.emails)
+        for row in rows.select_related("candidate__merged_into"):
+            self.emails[row.normal] = self._same(row)
+
+    def addresses(self, candidate: Candidate) -> list[CandidateEmail]:
+        """The candidate's addresses, those of this batch included."""
+        return [row for row in self.emails.values() if row.candidate is candidate]
 
     def _same(self, row: Any) -> Any:
         if hasattr(row, "candidate_id"):
@@ -118,6 +158,8 @@ class Batch:
     def add(self, row: Any) -> Any:
         """A row to be made."""
         self._new.setdefault(type(row), []).append(row)
+        if isinstance(row, (ExternalId, Application, Interview)):
+            self.learned.add(row.external_id)
         return row
 
     def set(self, row: Any, **values: Any) -> bool:
@@ -155,3 +197,5 @@ class Batch:
             for row in table.values():
                 if row.candidate is gone or row.candidate_id == gone.pk:
                     row.candidate = kept
+                    if isinstance(row, ExternalId):  # of two contacts one is written to
+                        row.refresh_from_db(fields=["contact"])

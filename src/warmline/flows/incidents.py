@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import F
 
@@ -55,10 +55,13 @@ def open_incident(
     log.error("action=incident_opened key=%s record=%s reason=%s", key, record, reason)
 
 
-def resolve(keys: Collection[str], resolution: str, *, now: datetime) -> int:
-    """Close the open incidents with these keys. Returns how many there were."""
+def resolve(
+    keys: Collection[str], resolution: str, *, now: datetime, quiet_for: timedelta = timedelta(0)
+) -> int:
+    """Close the open incidents with these keys, where nothing was added to them for `quiet_for`.
+    Returns how many there were."""
     closed = (
-        Incident.objects.filter(key__in=[key[:400] for key in keys])
+        Incident.objects.filter(key__in=[key[:400] for key in keys], last_at__lte=now - quiet_for)
         .exclude(status=IncidentStatus.RESOLVED)
         .update(status=IncidentStatus.RESOLVED, resolved_at=now, resolution=resolution)
     )

@@ -186,4 +186,6 @@ def _not_json(body: bytes) -> str:
         return f"expected JSON; line {error.lineno} column {error.colno}: {error.msg}"
     except RecursionError:
         return "expected JSON; this is nested too deeply to read"
+    except ValueError as error:  # a number of thousands of digits, for one
+        return f"expected JSON; {error}"
     return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from warmline.store.models import Candidate, CandidateEmail, Enrolment, Message, Suppression
+from warmline.store.queries import lock_candidate
 from warmline.store.statuses import EnrolmentStatus, MessageStatus, SuppressionReason
 
 
@@ -22,6 +23,7 @@ def suppress_candidate(
 ) -> None:
     """Suppress every address of the person and stop what is on its way. The caller holds the
     transaction. `reason` None: only stop (the record is gone; there is no wish to remember)."""
+    lock_candidate(candidate.pk)
     if reason is not None:
         addresses = CandidateEmail.objects.filter(candidate=candidate)
         suppress([row.normal for row in addresses], reason, source=source, now=now, detail=detail)
@@ -47,7 +49,9 @@ def suppress(
 
 
 def stop_mail(candidate: Candidate, why: str) -> None:
-    """Hold every message whose hand-over has not begun, and end the enrolments."""
+    """Hold every message whose hand-over has not begun, and end the enrolments. The lock makes a
+    hand-over that is about to begin wait, and then see this (PostgreSQL)."""
+    lock_candidate(candidate.pk)
     Message.objects.filter(
         candidate=candidate, status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED]
     ).update(status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None)

@@ -3,6 +3,7 @@ the event; what others must do is planned for their lanes."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,8 @@ from warmline.store.models import (
 )
 from warmline.store.models import Event as EventRow
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, lane_of
+
+ACTION_KEY_MAX = 350  # characters: the width of the column
 
 
 @dataclass(slots=True)
@@ -54,7 +57,7 @@ class Plan:
         context = _context(applied, heard)
         for trigger in self._runtime.project.triggers.for_event(event, self._connection, context):
             action = Action(
-                key=f"{trigger.name}|{self._connection}|{row.key}"[:350],
+                key=_action_key(trigger.name, self._connection, row.key),
                 trigger=trigger.name[:100],
                 kind=trigger.do,
                 target=trigger.target,
@@ -183,6 +186,14 @@ def plan_message(enrolment: Enrolment, step: Step, now: datetime, *, due_at: dat
         due_at=due_at,
         lane=lane_of(enrolment.candidate_id),
     )
+
+
+def _action_key(trigger: str, connection: str, event_key: str) -> str:
+    """The same for the same trigger and event, and never cut to another's."""
+    key = f"{trigger}|{connection}|{event_key}"
+    if len(key) <= ACTION_KEY_MAX:
+        return key
+    return f"{key[: ACTION_KEY_MAX - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _context(applied: Applied, heard: Heard) -> dict[str, Any]:

@@ -13,15 +13,16 @@ from warmline.store.statuses import ActionStatus, DeliveryStatus, MessageStatus
 
 def recover(runtime: Runtime, *, alone: bool = False) -> int:
     """Give back every claim that has lapsed; with `alone` (no other runner can be alive) every
-    claim that is not ours. Returns how many.
+    claim that is not in hand here. Returns how many.
 
     An action may have reached the vendor: it is looked for first. A message that was only claimed
     was not sent; one whose hand-over had begun is an unknown.
     """
     now = runtime.now()
-    lapsed = Q(claim_until__lt=now)
-    if alone:
-        lapsed |= ~Q(claimed_by=runtime.token)
+    lapsed = ~Q(claimed_by__in=runtime.live.copy())
+    if not alone:
+        # A batch of this process that is no longer in hand crashed: nobody else will end it.
+        lapsed &= Q(claim_until__lt=now) | Q(claimed_by__startswith=runtime.token[:20])
     with writing():
         count = Action.objects.filter(lapsed, status=ActionStatus.CLAIMED).update(
             status=ActionStatus.UNKNOWN, due_at=now, claimed_by="", claim_until=None

@@ -7,7 +7,8 @@ import random
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -55,6 +56,19 @@ class Runtime:
     chance: Callable[[], float] = random.random
     poke: Callable[[Iterable[Lane]], None] = lambda lanes: None
     stopping: threading.Event = field(default_factory=threading.Event)
+    orphans_told: set[str] = field(default_factory=set)
+    live: set[str] = field(default_factory=set)  # tokens of the batches in hand
+
+    @contextmanager
+    def claiming(self) -> Iterator[str]:
+        """A token for one batch. While it is live nobody takes its claims for lapsed, however long
+        the other side takes to answer."""
+        token = f"{self.token[:20]}.{uuid.uuid4().hex[:12]}"
+        self.live.add(token)
+        try:
+            yield token
+        finally:
+            self.live.discard(token)
 
     def connections_that(self, capability: str) -> list[str]:
         """Names of the connections whose connector declares the capability, in file order."""

@@ -7,7 +7,7 @@ does, together with the answer of the one before: a kill leaves at most one unkn
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,6 +29,7 @@ from warmline.flows.runtime import Runtime
 from warmline.ports import Envelope, MailSession
 from warmline.store.db import writing
 from warmline.store.models import Enrolment, Message, Suppression
+from warmline.store.queries import present
 from warmline.store.statuses import MessageStatus, SuppressionReason
 
 log = logging.getLogger("warmline.send")
@@ -59,8 +60,12 @@ class Post:
 
     def drain(self, lanes: Collection[int]) -> bool:
         """Send one batch of what these lanes have due. True where there may be more."""
+        with self._runtime.claiming() as token:
+            return self._drain(lanes, token)
+
+    def _drain(self, lanes: Collection[int], token: str) -> bool:
         runtime = self._runtime
-        claimed, people = _claim(runtime, lanes)
+        claimed, people = _claim(runtime, lanes, token)
         if not claimed:
             return False
         enrolments = Enrolment.objects.in_bulk([m.enrolment_id for m in claimed])
@@ -77,36 +82,38 @@ class Post:
             )
         ]
         if ready:
-            self._hand_over(ready)
+            self._hand_over(ready, token)
         return True
 
-    def _hand_over(self, ready: list[_Ready]) -> None:
+    def _hand_over(self, ready: list[_Ready], token: str) -> None:
         runtime = self._runtime
         try:
             session = self._session = self._session or self._connector.open()
         except WarmlineError as error:
             with writing():
                 for item in ready:
-                    _record(runtime, item, Outcome(OutcomeKind.LATER, error.reason))
+                    _record(runtime, token, item, Outcome(OutcomeKind.LATER, error.reason))
             return
         answered: tuple[_Ready, Outcome] | None = None
         for i, item in enumerate(ready):
             if runtime.stopping.is_set():
-                _release(runtime, ready[i:])
+                _release(token, ready[i:])
                 break
             with writing():
                 if answered is not None:
-                    _record(runtime, *answered)
+                    _record(runtime, token, *answered)
                     answered = None
-                begun = _begin(runtime, item)
+                begun = _begin(runtime, item, token)
             if begun:
                 answered = (item, _send(session, item.envelope))
         if answered is not None:
             with writing():
-                _record(runtime, *answered)
+                _record(runtime, token, *answered)
 
 
-def _claim(runtime: Runtime, lanes: Collection[int]) -> tuple[list[Message], dict[int, Known]]:
+def _claim(
+    runtime: Runtime, lanes: Collection[int], token: str
+) -> tuple[list[Message], dict[int, Known]]:
     """Up to BATCH due messages that the policy lets go now, ours; the others are held. The policy
     reads present state in the very transaction of the claim (I5, I11)."""
     now = runtime.now()
@@ -119,104 +126,156 @@ def _claim(runtime: Runtime, lanes: Collection[int]) -> tuple[list[Message], dic
         if not due:
             return [], {}
         people = known(m.candidate_id for m in due)
-        suppressed = _suppressed(people)
+        states = _states(people)
         going: list[Message] = []
         for message in due:
-            state = _state(people[message.candidate_id], suppressed)
             reason = hold_reason(
-                StepClass(message.step_class), state, due_at=message.due_at, now=now
+                StepClass(message.step_class),
+                states[message.candidate_id],
+                due_at=message.due_at,
+                now=now,
             )
             if reason:
-                _hold(message, reason, now, people[message.candidate_id])
+                _hold(message, MessageStatus.PLANNED, reason, now)
             else:
                 going.append(message)
         Message.objects.filter(pk__in=[m.pk for m in going], status=MessageStatus.PLANNED).update(
-            status=MessageStatus.CLAIMED, claimed_by=runtime.token, claim_until=now + CLAIM_FOR
+            status=MessageStatus.CLAIMED, claimed_by=token, claim_until=now + CLAIM_FOR
         )
     return going, people
 
 
-def _suppressed(people: dict[int, Known]) -> dict[str, str]:
+def _states(people: dict[int, Known]) -> dict[int, CandidateState]:
+    """What the policy looks at. An address that bounced is no address: `Known.emails` is left
+    with those that may be written to."""
     addresses = [email for one in people.values() for email in one.emails]
     rows = Suppression.objects.filter(address__in=addresses)
-    return {row.address: f"{row.reason} ({row.source})" for row in rows}
+    suppressed = {row.address: (row.reason, row.source) for row in rows}
+    states: dict[int, CandidateState] = {}
+    for candidate_id, one in people.items():
+        told = [(e, *suppressed.get(e, ("", ""))) for e in one.emails]
+        states[candidate_id], one.emails = _state(
+            told,
+            do_not_contact=one.candidate.do_not_contact,
+            merged=one.candidate.merged_into_id is not None,
+            erased=one.candidate.erased_at is not None,
+            candidacies=[(a.status, a.stage.kind if a.stage else None) for a in one.applications],
+        )
+    return states
 
 
-def _state(one: Known, suppressed: dict[str, str]) -> CandidateState:
-    return CandidateState(
-        has_address=bool(one.emails),
-        suppressed=next((suppressed[e] for e in one.emails if e in suppressed), ""),
-        do_not_contact=one.candidate.do_not_contact,
-        merged=one.candidate.merged_into_id is not None,
-        erased=one.candidate.erased_at is not None,
+def _state(
+    addresses: Iterable[tuple[str, str, str]],
+    *,
+    do_not_contact: bool,
+    merged: bool,
+    erased: bool,
+    candidacies: Iterable[tuple[str, str | None]],
+) -> tuple[CandidateState, list[str]]:
+    """The state, and the addresses that may be written to, preferred first. `addresses`: each
+    with the reason and the source of its suppression. No from the person, on any address, is no;
+    a dead mailbox speaks only for itself."""
+    told = list(addresses)
+    usable = [e for e, reason, _ in told if not reason]
+    said_no = [
+        f"{reason} ({source})"
+        for _, reason, source in told
+        if reason and reason != SuppressionReason.BOUNCED
+    ]
+    bounced = "bounced" if told and not usable else ""
+    state = CandidateState(
+        has_address=bool(told),
+        suppressed=said_no[0] if said_no else bounced,
+        do_not_contact=do_not_contact,
+        merged=merged,
+        erased=erased,
         applications=[
-            (
-                ApplicationStatus(a.status),
-                StageKind(a.stage.kind) if a.stage is not None and a.stage.kind else None,
-            )
-            for a in one.applications
+            (ApplicationStatus(status), StageKind(kind) if kind else None)
+            for status, kind in candidacies
         ],
     )
+    return state, usable
 
 
-def _hold(message: Message, reason: str, now: datetime, one: Known) -> None:
-    Message.objects.filter(pk=message.pk, status=MessageStatus.PLANNED).update(
-        status=MessageStatus.HELD, reason=reason
+def _hold(message: Message, was: MessageStatus, reason: str, now: datetime) -> None:
+    held = Message.objects.filter(pk=message.pk, status=was).update(
+        status=MessageStatus.HELD, reason=reason, claimed_by="", claim_until=None
     )
-    if reason == OVERDUE:
-        open_incident(
-            "mail:overdue",
-            reason,
-            now=now,
-            trigger="mail",
-            record=f"message {message.pk}",
-            candidate_id=one.candidate.pk,
-            hint="look at them; `warmline settle MESSAGE --send` lets one go",
-        )
-    if reason == NO_ADDRESS:
-        open_incident(
-            no_address_incident(one.candidate.pk),
-            reason,
-            now=now,
-            trigger="mail",
-            record=f"candidate {one.candidate.pk}",
-            candidate_id=one.candidate.pk,
-            hint="add an address in the ATS: the update brings it here, and the rest follows",
-        )
+    if not held or reason not in _TOLD:
+        return
+    key, hint = _TOLD[reason]
+    open_incident(
+        key or no_address_incident(message.candidate_id),
+        reason,
+        now=now,
+        trigger="mail",
+        record=f"candidate {message.candidate_id}",
+        candidate_id=message.candidate_id,
+        hint=hint,
+    )
+
+
+# Holds that somebody must hear of: the incident's key (empty: the candidate's own) and the hint.
+_TOLD = {
+    OVERDUE: ("mail:overdue", "look at them; `warmline settle MESSAGE --send` lets one go"),
+    NO_ADDRESS: (
+        "",
+        "add an address in the ATS: the update brings it here, and the rest follows",
+    ),
+}
 
 
 def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Known) -> _Ready | None:
+    """The mail; None where none can be made: the message is held, and its neighbours go on."""
     now = runtime.now()
     try:
-        envelope = compose(runtime.project, message, enrolment, one, now)
-    except (MailError, LookupError) as error:
-        why = str(error) if isinstance(error, MailError) else "the step is gone from its file"
-        with writing():
-            Message.objects.filter(pk=message.pk, claimed_by=runtime.token).update(
-                status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None
-            )
-            open_incident(
-                f"message:{message.pk}",
-                why,
-                now=now,
-                trigger=f"{enrolment.sequence}/{message.step}",
-                record=f"candidate {message.candidate_id}",
-                candidate_id=message.candidate_id,
-                hint="give the variable a value or a default, then "
-                f"`warmline settle {message.pk} --send`",
-            )
-        return None
-    return _Ready(message, envelope)
+        return _Ready(message, compose(runtime.project, message, enrolment, one, now))
+    except MailError as error:
+        why = str(error)
+    except LookupError:
+        why = "the step is gone from its file"
+    except Exception as error:
+        log.exception("action=compose message=%d", message.pk)
+        why = f"the mail could not be made: {type(error).__name__}"
+    with writing():
+        Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED).update(
+            status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None
+        )
+        open_incident(
+            f"message:{message.pk}",
+            why,
+            now=now,
+            trigger=f"{enrolment.sequence}/{message.step}",
+            record=f"candidate {message.candidate_id}",
+            candidate_id=message.candidate_id,
+            hint="give the variable a value or a default, then "
+            f"`warmline settle {message.pk} --send`",
+        )
+    return None
 
 
-def _begin(runtime: Runtime, item: _Ready) -> bool:
-    """From here on a lost answer leaves doubt. False where somebody took the message back (an
-    opt-out, a merge): then it does not leave."""
-    now = runtime.now()
+def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
+    """From here on a lost answer leaves doubt. The last look: False where the message was taken
+    back, where the policy says no by now, or where the address is another by now."""
+    now, message = runtime.now(), item.message
+    seen = present(message.candidate_id)
+    state, usable = _state(
+        seen.addresses,
+        do_not_contact=seen.do_not_contact,
+        merged=seen.merged,
+        erased=seen.erased,
+        candidacies=seen.candidacies,
+    )
+    mine = Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token)
+    reason = hold_reason(StepClass(message.step_class), state, due_at=message.due_at, now=now)
+    if reason:
+        _hold(message, MessageStatus.CLAIMED, reason, now)
+        return False
+    if usable[0] != item.envelope.recipient_address:
+        mine.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
+        return False
     return bool(
-        Message.objects.filter(
-            pk=item.message.pk, status=MessageStatus.CLAIMED, claimed_by=runtime.token
-        ).update(
+        mine.update(
             status=MessageStatus.SENDING,
             sending_at=now,
             claim_until=now + CLAIM_FOR,
@@ -233,29 +292,29 @@ def _send(session: MailSession, envelope: Envelope) -> Outcome:
         return Outcome(OutcomeKind.UNKNOWN, f"the hand-over failed: {type(error).__name__}")
 
 
-def _release(runtime: Runtime, items: Collection[_Ready]) -> None:
+def _release(token: str, items: Collection[_Ready]) -> None:
     """Shutting down: what has not begun goes back."""
     with writing():
         Message.objects.filter(
             pk__in=[item.message.pk for item in items],
             status=MessageStatus.CLAIMED,
-            claimed_by=runtime.token,
+            claimed_by=token,
         ).update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
 
 
-def _record(runtime: Runtime, item: _Ready, outcome: Outcome) -> None:
+def _record(runtime: Runtime, token: str, item: _Ready, outcome: Outcome) -> None:
     """The server's answer, by compare-and-swap. The caller holds the transaction."""
     now, message = runtime.now(), item.message
     if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
-        _move(runtime, message, MessageStatus.HANDED_OFF, handed_off_at=now)
+        _move(token, message, MessageStatus.HANDED_OFF, handed_off_at=now)
         if message.attempts or message.reason:
             resolve([_TROUBLE, f"message:{message.pk}"], "mail is accepted again", now=now)
-    elif _may_pass(outcome) and not given_up(message.planned_at, now):
-        _later(runtime, message, outcome, now)
+    elif _may_pass(outcome) and not given_up(message.attempts):
+        _later(runtime, token, message, outcome, now)
     elif outcome.kind is OutcomeKind.UNKNOWN:
         settle_by_rule(runtime, message, outcome.reason, now)
     else:
-        _refused(runtime, item, outcome, now)
+        _refused(runtime, token, item, outcome, now)
 
 
 def _may_pass(outcome: Outcome) -> bool:
@@ -267,17 +326,17 @@ def _may_pass(outcome: Outcome) -> bool:
     )
 
 
-def _move(runtime: Runtime, message: Message, status: MessageStatus, **values: object) -> None:
-    Message.objects.filter(pk=message.pk, claimed_by=runtime.token).update(
+def _move(token: str, message: Message, status: MessageStatus, **values: object) -> None:
+    Message.objects.filter(pk=message.pk, claimed_by=token).update(
         status=status, claimed_by="", claim_until=None, **values
     )
 
 
-def _later(runtime: Runtime, message: Message, outcome: Outcome, now: datetime) -> None:
+def _later(runtime: Runtime, token: str, message: Message, outcome: Outcome, now: datetime) -> None:
     attempts = message.attempts + 1
     wait_s = outcome.after_s or backoff_s(attempts, runtime.chance())
     _move(
-        runtime,
+        token,
         message,
         MessageStatus.PLANNED,
         attempts=attempts,
@@ -296,9 +355,9 @@ def _later(runtime: Runtime, message: Message, outcome: Outcome, now: datetime) 
     )
 
 
-def _refused(runtime: Runtime, item: _Ready, outcome: Outcome, now: datetime) -> None:
+def _refused(runtime: Runtime, token: str, item: _Ready, outcome: Outcome, now: datetime) -> None:
     message = item.message
-    _move(runtime, message, MessageStatus.REFUSED, reason=outcome.reason)
+    _move(token, message, MessageStatus.REFUSED, reason=outcome.reason)
     address = item.envelope.recipient_address
     bounced = outcome.detail.get("scope") == "recipient"
     if bounced:
@@ -318,9 +377,8 @@ def _refused(runtime: Runtime, item: _Ready, outcome: Outcome, now: datetime) ->
         trigger="mail",
         record=f"candidate {message.candidate_id}",
         candidate_id=message.candidate_id,
-        hint="correct the address in the ATS"
-        if bounced
-        else f"mend the cause, then `warmline settle {message.pk} --send`",
+        hint=("correct the address in the ATS" if bounced else "mend the cause")
+        + f", then `warmline settle {message.pk} --send`",
     )
 
 
@@ -329,6 +387,8 @@ def settle_by_rule(runtime: Runtime, message: Message, reason: str, now: datetim
     The caller holds the transaction and the claim, or found it lapsed."""
     rules = runtime.project.file.mail.unknown
     rule = rules.get(StepClass(message.step_class), UnknownRule.ASK)
+    if message.settled_by:
+        rule = UnknownRule.ASK  # a rule speaks once; the second time a person is asked
     rows = Message.objects.filter(
         pk=message.pk, status__in=[MessageStatus.SENDING, MessageStatus.CLAIMED]
     )
@@ -344,7 +404,7 @@ def settle_by_rule(runtime: Runtime, message: Message, reason: str, now: datetim
     elif rule is UnknownRule.SEND_AGAIN:
         rows.update(
             status=MessageStatus.PLANNED,
-            due_at=now,
+            due_at=now + timedelta(seconds=backoff_s(1, runtime.chance())),
             settled_by=f"rule: {rule}",
             reason=reason,
             **free,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import DateTimeField, F, Value
+from django.db.models.functions import Coalesce
+
 from warmline.core.errors import WarmlineError
 from warmline.flows.incidents import resolve
 from warmline.store.db import writing
@@ -23,32 +26,30 @@ def waiting_for_a_word() -> list[Message]:
 def settle(message_id: int, *, arrived: bool, who: str, now: datetime) -> Message:
     """`arrived`: it counts as handed off. Otherwise it is planned again, and the policy is asked
     again before it leaves. Raises WarmlineError for a message that nobody need decide about."""
+    expected = (MessageStatus.UNKNOWN,) if arrived else OPEN
     with writing():
+        rows = Message.objects.filter(pk=message_id, status__in=expected)
+        if arrived:
+            moved = rows.update(
+                status=MessageStatus.HANDED_OFF,
+                handed_off_at=Coalesce(F("sending_at"), Value(now, DateTimeField())),
+                settled_by=who[:64],
+            )
+        else:
+            moved = rows.update(
+                status=MessageStatus.PLANNED,
+                planned_at=now,
+                due_at=now,
+                attempts=0,
+                settled_by=who[:64],
+            )
         message = Message.objects.filter(pk=message_id).first()
         if message is None:
             raise WarmlineError(f"there is no message {message_id}")
-        if message.status not in OPEN or (arrived and message.status != MessageStatus.UNKNOWN):
+        if not moved:
             raise WarmlineError(
-                f"message {message_id} is {message.status}; expected "
-                f"{'unknown' if arrived else 'unknown, held or refused'}"
+                f"message {message_id} is {message.status}; expected {' or '.join(expected)}"
             )
-        if arrived:
-            message.status = MessageStatus.HANDED_OFF
-            message.handed_off_at = message.sending_at or now
-        else:
-            message.status, message.attempts = MessageStatus.PLANNED, 0
-            message.planned_at = message.due_at = now
-        message.settled_by = who[:64]
-        message.save(
-            update_fields=[
-                "status",
-                "handed_off_at",
-                "planned_at",
-                "due_at",
-                "attempts",
-                "settled_by",
-            ]
-        )
         resolve(
             [f"message:{message.pk}"],
             f"settled by {who}: {'it arrived' if arrived else 'send it'}",

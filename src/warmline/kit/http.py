@@ -151,6 +151,8 @@ class Door:
     def _wait_asked(self) -> None:
         with self._lock:
             left = self._blocked_until - self._seconds()
+            if left > WAIT_S_MAX:  # the clock was set back
+                self._blocked_until = left = 0.0
         if left > 0:
             raise Throttled(f"{self._vendor} asked to wait", after_s=left)
 

@@ -192,8 +192,8 @@ class Interview(models.Model):
 
 
 class Event(models.Model):
-    """What happened, once. `word` is the vendor's own, `record` its id of the candidate; `effect`
-    says what it changed here."""
+    """What happened, once. `word` is the vendor's own, `record` its id of the candidate, or of
+    the application or interview where it names nobody; `effect` says what it changed here."""
 
     connection = models.CharField(max_length=64)
     key = models.CharField(max_length=250)
@@ -222,6 +222,11 @@ class Event(models.Model):
                 fields=["connection", "word"],
                 condition=Q(kind=EventKind.UNKNOWN.value),
                 name="event_unknown",
+            ),
+            models.Index(
+                fields=["connection", "record"],
+                condition=Q(effect=EventEffect.UNKNOWN.value),
+                name="event_waiting",
             ),
         ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from warmline.core.errors import WarmlineError
 
@@ -44,6 +44,18 @@ class SoleRunner:
                 self._connection.close()
                 raise _taken()
         return self
+
+    def held(self) -> bool:
+        """Whether the lock is still ours. PostgreSQL frees it when its connection ends, which a
+        restart of the server or a firewall may do behind our back."""
+        if self._connection is None:
+            return True
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except DatabaseError:
+            return False
+        return True
 
     def __exit__(
         self,

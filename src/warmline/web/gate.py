@@ -1,7 +1,8 @@
 """Who may see what, and the headers that every answer carries.
 
 Until sign-in exists, pages answer to this machine only. Webhooks and the unsubscribe address are
-the only doors to the outside.
+the only doors to the outside. Where a proxy stands in front (`public_url` is not local), its
+requests look local; so pages then have a listener of their own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import secrets
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from warmline.web.site import pages_answer_on
 
 PUBLIC = ("/in/", "/u/")
 # A reverse proxy on this machine makes the whole world look local; these headers give it away.
@@ -35,7 +38,10 @@ class Gate:
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith("/in/"):
             return self._get_response(request)  # no browser reads it: no headers to add
-        if not request.path_info.startswith(PUBLIC) and not _from_this_machine(request):
+        page = not request.path_info.startswith(PUBLIC)
+        if page and not (
+            _from_this_machine(request) and pages_answer_on(request.META["SERVER_PORT"])
+        ):
             return HttpResponse(
                 "Warmline's pages answer on this machine only, until sign-in exists.\n",
                 status=403,

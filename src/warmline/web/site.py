@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.handlers.wsgi import WSGIHandler
 from waitress import wasyncore
@@ -18,6 +19,23 @@ from warmline.flows.runtime import Runtime
 ANSWERS_WITHIN_S = 2.0
 
 _serving: list[Runtime] = []
+# Where pages answer; empty: on every listener.
+_pages_ports: set[int] = set()
+
+
+def pages_answer_on(port: str) -> bool:
+    """Whether the operator's pages answer on this port of ours."""
+    return not _pages_ports or (port.isdecimal() and int(port) in _pages_ports)
+
+
+def behind_a_proxy(for_runtime: Runtime) -> bool:
+    """Whether the outside reaches us through something else on this machine: then whatever comes
+    to the public listener may be a stranger's, however local it looks."""
+    return urlsplit(for_runtime.project.public_url).hostname not in (
+        "127.0.0.1",
+        "localhost",
+        "::1",
+    )
 
 
 def runtime() -> Runtime:
@@ -28,9 +46,18 @@ def runtime() -> Runtime:
 
 
 class Server:
-    """The web server in a thread of this process. `port` is the one it got."""
+    """A listener in a thread of this process. `port` is the one it got. With `pages_only` it is
+    the one where pages answer, and no other does."""
 
-    def __init__(self, for_runtime: Runtime, host: str, port: int, threads: int) -> None:
+    def __init__(
+        self,
+        for_runtime: Runtime,
+        host: str,
+        port: int,
+        threads: int,
+        *,
+        pages_only: bool = False,
+    ) -> None:
         _serving[:] = [for_runtime]
         self._server: Any = create_server(
             WSGIHandler(),
@@ -40,17 +67,25 @@ class Server:
             ident="Warmline",
             # Twice what we take: a body just over the limit still gets our own answer.
             max_request_body_size=2 * BODY_BYTES_MAX,
+            asyncore_use_poll=True,  # select() ends at 1,024 descriptors
+            map={},  # each listener loops over its own connections
             max_request_header_size=64 * 1024,
             channel_timeout=30,
-            connection_limit=500,
+            connection_limit=300,
             clear_untrusted_proxy_headers=False,
         )
         self.host = host
         self.port = int(self._server.effective_port)
+        _pages_ports.clear()
+        if pages_only:
+            _pages_ports.add(self.port)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Take no new connections, finish the requests in hand, send their answers, hang up."""

@@ -1,6 +1,7 @@
 """Facts and event keys, from what webhooks and the API have in common.
 
-The keys are made here and nowhere else: they must be the same however the news arrives.
+The keys are made here and nowhere else: they must be the same however the news arrives. What can
+happen more than once to one thing (a hire taken back and made again) has its time in the key.
 """
 
 from __future__ import annotations
@@ -109,16 +110,20 @@ def rejected_key(application_id: str, when: str) -> str:
     return f"application.rejected:{application_id}:{when}"
 
 
-def hired_key(application_id: str) -> str:
-    return f"application.hired:{application_id}"
+def hired_key(application_id: str, when: str) -> str:
+    return f"application.hired:{application_id}:{when}"
 
 
 def updated_key(candidate_id: str, when: str) -> str:
     return f"candidate.updated:{candidate_id}:{when}"
 
 
-def interview_cancelled_key(interview_id: str) -> str:
-    return f"interview.cancelled:{interview_id}"
+def interview_scheduled_key(interview_id: str, what: str, when: str) -> str:
+    return f"interview.scheduled:{interview_id}:{what}:{when}"
+
+
+def interview_cancelled_key(interview_id: str, when: str) -> str:
+    return f"interview.cancelled:{interview_id}:{when}"
 
 
 def unknown_key(word: str, which: str) -> str:

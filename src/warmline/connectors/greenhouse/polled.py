@@ -101,7 +101,7 @@ def _application(record: _Record, kinds: StageKinds) -> list[Event]:
             key = facts.rejected_key(number, facts.stamp(at))
             events.append(event(EventKind.APPLICATION_REJECTED, key, at, now))
         case ApplicationStatus.HIRED:
-            key = facts.hired_key(number)
+            key = facts.hired_key(number, facts.stamp(active_at))
             events.append(event(EventKind.APPLICATION_HIRED, key, active_at, now))
         case ApplicationStatus.ACTIVE if now.stage:
             key = facts.stage_changed_key(number, now.stage, facts.stamp(active_at))
@@ -160,13 +160,15 @@ def _interview(record: _Record, _: StageKinds) -> list[Event]:
         location=_location(found, where),
     )
     if interview.status is InterviewStatus.CANCELLED:
-        kind, key = EventKind.INTERVIEW_CANCELLED, facts.interview_cancelled_key(number)
+        kind = EventKind.INTERVIEW_CANCELLED
+        key = facts.interview_cancelled_key(number, facts.stamp(updated_at))
     else:
         # An appointment for a whole day has a date and no hour, and none is made up for it.
         day = shapes.name_or_none(found, "all_day_start_on", where) or ""
         when = facts.stamp(interview.starts_at) or day[: shapes.ID_LENGTH_MAX]
         kind = EventKind.INTERVIEW_SCHEDULED
-        key = f"interview.scheduled:{number}:{when}:{_particulars(interview)}"
+        what = f"{when}:{_particulars(interview)}"
+        key = facts.interview_scheduled_key(number, what, facts.stamp(updated_at))
     return [
         Event(
             kind=kind,

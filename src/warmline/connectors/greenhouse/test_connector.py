@@ -128,9 +128,17 @@ def test_without_a_secret_nothing_is_accepted() -> None:
     assert bare.parse(webhook(body_of("new_candidate_application")))  # and nothing else needs it
 
 
-def test_the_delivery_key_is_the_vendors_id() -> None:
-    assert greenhouse().delivery_key(webhook(b"{}", event_id=" 77-a ")) == "77-a"
+def test_the_delivery_key_is_the_vendors_id_with_the_body() -> None:
+    key = greenhouse().delivery_key(webhook(b"{}", event_id=" 77-a "))
+    assert key == "77-a:" + hashlib.sha256(b"{}").hexdigest()[:16]
     assert greenhouse().delivery_key(Received(Channel.WEBHOOK, b"{}", NOW)) == ""
+
+
+def test_the_unsigned_id_alone_makes_no_repeat() -> None:
+    first, other = (webhook(body_of(name)) for name in ("update_candidate", "application_updated"))
+    assert greenhouse().delivery_key(first) == greenhouse().delivery_key(first)
+    assert greenhouse().delivery_key(first) != greenhouse().delivery_key(other)
+    assert greenhouse().parse(first)[0].key != greenhouse().parse(other)[0].key
 
 
 # Webhooks
@@ -162,7 +170,7 @@ SUBMITTED = Event(
     ),
 )
 
-# Fixture → kind, key, time. The delivery is `ev-1`.
+# Fixture → kind, key, time. `<delivery>` is the vendor's id and a piece of the body's hash.
 GOLDEN: dict[str, tuple[EventKind, str, str | None]] = {
     "new_candidate_application": (
         EventKind.APPLICATION_SUBMITTED,
@@ -171,7 +179,7 @@ GOLDEN: dict[str, tuple[EventKind, str, str | None]] = {
     ),
     "new_prospect_application": (
         EventKind.CANDIDATE_UPDATED,
-        "candidate.updated:7002:ev-1",
+        "candidate.updated:7002:<delivery>",
         "2026-03-03T10:00:00",
     ),
     "candidate_stage_change": (
@@ -194,9 +202,13 @@ GOLDEN: dict[str, tuple[EventKind, str, str | None]] = {
         "application.rejected:9001:2026-03-20T16:05:41Z",
         "2026-03-20T16:05:41",
     ),
-    "hire_candidate": (EventKind.APPLICATION_HIRED, "application.hired:9001", None),
-    "update_candidate": (EventKind.CANDIDATE_UPDATED, "candidate.updated:7001:ev-1", None),
-    "application_updated": (EventKind.CANDIDATE_UPDATED, "candidate.updated:7001:ev-1", None),
+    "hire_candidate": (EventKind.APPLICATION_HIRED, "application.hired:9001:<delivery>", None),
+    "update_candidate": (EventKind.CANDIDATE_UPDATED, "candidate.updated:7001:<delivery>", None),
+    "application_updated": (
+        EventKind.CANDIDATE_UPDATED,
+        "candidate.updated:7001:<delivery>",
+        "2026-03-04T12:00:00",
+    ),
     "delete_application": (
         EventKind.CANDIDATE_UPDATED,
         "candidate.updated:7003:application.deleted:9005",
@@ -207,11 +219,11 @@ GOLDEN: dict[str, tuple[EventKind, str, str | None]] = {
     "candidate_anonymized": (EventKind.CANDIDATE_DELETED, "candidate.deleted:7004", None),
     "candidate_anonymized_in_part": (
         EventKind.CANDIDATE_UPDATED,
-        "candidate.updated:7004:ev-1",
+        "candidate.updated:7004:<delivery>",
         None,
     ),
-    "interview_deleted": (EventKind.INTERVIEW_CANCELLED, "interview.cancelled:8001", None),
-    "unknown_action": (EventKind.UNKNOWN, "unknown:candidate_teleported:ev-1", None),
+    "interview_deleted": (EventKind.INTERVIEW_CANCELLED, "interview.cancelled:8001:deleted", None),
+    "unknown_action": (EventKind.UNKNOWN, "unknown:candidate_teleported:<delivery>", None),
 }
 
 
@@ -228,6 +240,7 @@ def test_every_webhook_gives_its_event(name: str) -> None:
         assert events == []
         return
     kind, key, when = GOLDEN[name]
+    key = key.replace("<delivery>", f"ev-1:{hashlib.sha256(body_of(name)).hexdigest()[:16]}")
     found = [(event.kind, event.key, event.occurred_at) for event in events]
     assert found == [(kind, key, at(when) if when else None)]
     assert events[0].word == json.loads(body_of(name))["action"]
@@ -306,6 +319,102 @@ def test_merges_and_deletions() -> None:
     assert one("interview_deleted").interview == InterviewFacts(
         "8001", status=InterviewStatus.CANCELLED
     )
+
+
+def changed(name: str, event_id: str = "ev-1", **application: object) -> Event:
+    """What the webhook says with these fields of its application set, or with None left out."""
+    body = json.loads(body_of(name))
+    for field, value in application.items():
+        if value is None:
+            body["payload"]["application"].pop(field, None)
+        else:
+            body["payload"]["application"][field] = value
+    (event,) = greenhouse().parse(webhook(json.dumps(body).encode(), event_id))
+    return event
+
+
+def test_an_update_without_a_time_does_not_say_how_the_application_stands() -> None:
+    dated, undated = one("application_updated"), changed("application_updated", last_activity_at="")
+    assert dated.application is not None
+    assert undated.application is not None
+    assert dated.occurred_at == at("2026-03-04T12:00:00")
+    assert dated.application.status is ApplicationStatus.ACTIVE
+    assert dated.application.stage == StageFacts("4001", "Application Review", StageKind.APPLIED)
+    assert undated.occurred_at is None
+    assert (undated.application.status, undated.application.stage) == (None, None)
+    assert undated.application.url == dated.application.url
+    assert undated.candidate == dated.candidate
+
+
+@pytest.mark.parametrize("name", ["new_candidate_application", "new_prospect_application"])
+def test_an_application_without_its_date_has_that_of_its_last_activity(name: str) -> None:
+    event = changed(name, applied_at=None, last_activity_at="2026-03-02T08:16:00Z")
+    assert event.occurred_at == at("2026-03-02T08:16:00")
+
+
+def test_a_hire_that_was_taken_back_and_made_again_is_another_event() -> None:
+    first, again = (
+        changed("hire_candidate", last_activity_at=f"2026-03-{day}T09:00:00Z") for day in (30, 31)
+    )
+    assert first.key == "application.hired:9001:2026-03-30T09:00:00Z"
+    assert (first.occurred_at, again.occurred_at) == (
+        at("2026-03-30T09:00:00"),
+        at("2026-03-31T09:00:00"),
+    )
+    # Without a time, the delivery tells a repeat from a second hire.
+    keys = [changed("hire_candidate", event_id).key for event_id in ("ev-1", "ev-1", "ev-2")]
+    assert keys[0] == keys[1] != keys[2]
+    assert first.key != again.key
+
+
+@pytest.mark.parametrize(
+    ("said", "when"),
+    [
+        ({}, None),
+        ({"updated_at": "2026-03-09T10:00:00Z"}, "2026-03-09T10:00:00"),
+        ({"last_activity_at": "2026-03-08T10:00:00Z"}, "2026-03-08T10:00:00"),
+        (
+            {"updated_at": "2026-03-09T10:00:00Z", "last_activity_at": "2026-03-08T10:00:00Z"},
+            "2026-03-09T10:00:00",
+        ),
+        (
+            {
+                "applications": [
+                    {"last_activity_at": "2026-03-07T10:00:00Z"},
+                    {},
+                    {"last_activity_at": "2026-03-08T10:00:00Z"},
+                ]
+            },
+            "2026-03-08T10:00:00",
+        ),
+    ],
+)
+def test_a_change_of_a_candidate_has_the_time_that_the_payload_gives(
+    said: dict[str, object], when: str | None
+) -> None:
+    body = json.loads(body_of("update_candidate"))
+    body["payload"]["candidate"].update(said)
+    (event,) = greenhouse().parse(webhook(json.dumps(body).encode()))
+    assert event.occurred_at == (at(when) if when else None)
+
+
+def test_an_interview_deleted_with_a_time_has_it() -> None:
+    found = {"id": 8001, "updated_at": "2026-03-10T08:00:00Z"}
+    body = {"action": "interview_deleted", "payload": {"interview": found}}
+    (event,) = greenhouse().parse(webhook(json.dumps(body).encode()))
+    assert event.key == "interview.cancelled:8001:2026-03-10T08:00:00Z"
+    assert event.occurred_at == at("2026-03-10T08:00:00")
+
+
+@pytest.mark.parametrize("name", ["interviews_scheduled", "interviews_skipped"])
+def test_what_happens_to_an_interview_a_second_time_is_another_event(name: str) -> None:
+    received = polled(name)
+    later = json.loads(received.body)
+    later["interview"]["updated_at"] = "2026-03-11T08:00:00.100Z"  # moved away and back, say
+    again = Received(Channel.POLL, json.dumps(later).encode(), NOW, stream="interviews")
+    parse = greenhouse().parse
+    assert parse(received)[0].key == parse(polled(name))[0].key
+    assert parse(received)[0].key != parse(again)[0].key
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
@@ -457,7 +566,7 @@ POLLED_GOLDEN: dict[str, list[tuple[str, str]]] = {
     ],
     "applications_hired": [
         ("application.submitted:9001", "2026-03-02T08:15:05.010"),
-        ("application.hired:9001", "2026-03-30T09:00:00"),
+        ("application.hired:9001:2026-03-30T09:00:00Z", "2026-03-30T09:00:00"),
     ],
     "applications_prospect": [
         (
@@ -470,15 +579,26 @@ POLLED_GOLDEN: dict[str, list[tuple[str, str]]] = {
         ("unknown:applications.paused:9001:2026-03-09T14:30:12Z", ""),
     ],
     "interviews_scheduled": [
-        ("interview.scheduled:8001:2026-03-12T10:00:00Z:a801b4db", "2026-03-10T08:00:00.100")
+        (
+            "interview.scheduled:8001:2026-03-12T10:00:00Z:a801b4db:2026-03-10T08:00:00Z",
+            "2026-03-10T08:00:00.100",
+        )
     ],
     "interviews_complete": [
-        ("interview.scheduled:8001:2026-03-12T10:00:00Z:0caefe92", "2026-03-10T08:00:00.100")
+        (
+            "interview.scheduled:8001:2026-03-12T10:00:00Z:0caefe92:2026-03-10T08:00:00Z",
+            "2026-03-10T08:00:00.100",
+        )
     ],
     "interviews_all_day": [
-        ("interview.scheduled:8001:2026-03-12:84329bff", "2026-03-10T08:00:00.100")
+        (
+            "interview.scheduled:8001:2026-03-12:84329bff:2026-03-10T08:00:00Z",
+            "2026-03-10T08:00:00.100",
+        )
     ],
-    "interviews_skipped": [("interview.cancelled:8001", "2026-03-10T08:00:00.100")],
+    "interviews_skipped": [
+        ("interview.cancelled:8001:2026-03-10T08:00:00Z", "2026-03-10T08:00:00.100")
+    ],
     "interviews_to_be_scheduled": [],
     "interviews_unknown_status": [
         ("unknown:interviews.postponed:8001:2026-03-10T08:00:00Z", "2026-03-10T08:00:00.100")
@@ -503,12 +623,15 @@ def test_every_polled_record_gives_its_events(name: str) -> None:
         ("new_candidate_application", "applications_new"),
         ("candidate_stage_change", "applications_in_process"),
         ("reject_candidate", "applications_rejected"),
-        ("hire_candidate", "applications_hired"),
-        ("interview_deleted", "interviews_skipped"),
     ],
 )
 def test_the_same_event_by_webhook_and_by_poll_has_one_key(action: str, record: str) -> None:
     assert one(action).key in {event.key for event in greenhouse().parse(polled(record))}
+
+
+def test_a_hire_whose_webhook_has_a_time_has_the_polls_key() -> None:
+    event = changed("hire_candidate", last_activity_at="2026-03-30T09:00:00Z")
+    assert event.key in {told.key for told in greenhouse().parse(polled("applications_hired"))}
 
 
 def test_a_polled_application_is_as_complete_as_a_webhook() -> None:

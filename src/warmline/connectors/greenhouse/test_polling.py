@@ -552,7 +552,8 @@ def test_a_candidates_recruiter_stands_in(vendor: Vendor, greenhouse: Greenhouse
 
 def test_an_interview_names_its_interviewers(vendor: Vendor, greenhouse: Greenhouse) -> None:
     (event,) = events(greenhouse, sweep(greenhouse, "interviews"))
-    assert event.key == "interview.scheduled:8001:2026-04-09T10:00:00Z:c5dfa1dc"
+    when = "2026-04-09T10:00:00Z:c5dfa1dc:2026-04-05T10:00:00Z"
+    assert event.key == f"interview.scheduled:8001:{when}"
     assert event.candidate is not None
     assert event.candidate.external_id == "7001"
     assert event.interview is not None

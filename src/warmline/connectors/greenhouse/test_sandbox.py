@@ -142,6 +142,36 @@ def test_interviews_and_feedback_come_by_poll(
     assert cancelled.kind is EventKind.INTERVIEW_CANCELLED
 
 
+def test_an_interview_moved_there_and_back_is_heard_each_time(
+    sandbox: Sandbox, clock: VirtualClock, greenhouse: Greenhouse
+) -> None:
+    vendor = sandbox.greenhouse
+    first, hour = START + timedelta(days=2), timedelta(hours=1)
+    interview = vendor.schedule_interview(vendor.apply()["id"], first, first + hour)
+    keys = {event.key for event in polled(greenhouse, "interviews", clock())}
+    for starts_at in (first + timedelta(days=1), first):
+        clock.advance(360)
+        vendor.reschedule_interview(interview["id"], starts_at, starts_at + hour)
+        keys |= {event.key for event in polled(greenhouse, "interviews", clock())}
+    assert len(keys) == 3
+
+
+def test_a_hire_taken_back_and_made_again_is_heard_each_time(
+    sandbox: Sandbox, clock: VirtualClock, greenhouse: Greenhouse
+) -> None:
+    vendor = sandbox.greenhouse
+    application = vendor.apply()["id"]
+    with vendor.captured() as calls:
+        for _ in range(2):
+            clock.advance(3600)
+            vendor.hire(application)
+            clock.advance(3600)
+            vendor.unhire(application)
+        events = told(greenhouse, [*calls, *calls])
+    assert len({event.key for event in events}) == 4
+    assert all(event.occurred_at for event in events)
+
+
 def test_merges_deletions_and_anonymising_come_by_webhook(
     sandbox: Sandbox, greenhouse: Greenhouse
 ) -> None:

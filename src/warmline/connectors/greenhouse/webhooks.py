@@ -40,7 +40,8 @@ _STATUS_OF_ACTION: Mapping[str, ApplicationStatus] = {
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One webhook call. `token` names this delivery: the vendor's id, or a hash of the bytes."""
+    """One webhook call. `token` names this delivery: the vendor's id and a hash of the bytes, or
+    the hash alone. It stands in keys where the payload has no time."""
 
     action: str
     payload: Mapping[str, Any]
@@ -69,10 +70,14 @@ def _application_event(call: _Call) -> Event:
     at = f"{where}.candidate"
     owner = facts.person_or_none(person, "recruiter", at)
     candidate = facts.candidate_facts(person, at, owner=owner)
-    stage = shapes.object_or_none(found, "current_stage", where)
+    last_activity_at = shapes.moment_or_none(found, "last_activity_at", where)
+    # An update of which nobody knows when it happened must not say how the application stands: a
+    # repeat hours late would take a rejection back.
+    undated = call.action == "application_updated" and last_activity_at is None
+    stage = None if undated else shapes.object_or_none(found, "current_stage", where)
     application = ApplicationFacts(
         external_id=shapes.identifier(found, "id", where),
-        status=_status(call, found, where),
+        status=None if undated else _status(call, found, where),
         applied_at=shapes.moment_or_none(found, "applied_at", where),
         rejected_at=shapes.moment_or_none(found, "rejected_at", where),
         prospect=bool(shapes.flag_or_none(found, "prospect", where)),
@@ -80,7 +85,6 @@ def _application_event(call: _Call) -> Event:
         stage=facts.stage_facts(stage, f"{where}.current_stage", call.kinds) if stage else None,
         url=shapes.text_or_none(found, "url", where) or "",
     )
-    last_activity_at = shapes.moment_or_none(found, "last_activity_at", where)
     key, occurred_at = _key_and_time(call, candidate, application, last_activity_at)
     return Event(
         kind=EVENTS[call.action],
@@ -102,7 +106,7 @@ def _key_and_time(
     number = application.external_id
     match EVENTS[call.action]:
         case EventKind.APPLICATION_SUBMITTED:
-            return facts.submitted_key(number), application.applied_at
+            return facts.submitted_key(number), application.applied_at or last_activity_at
         case EventKind.APPLICATION_STAGE_CHANGED:
             when = facts.stamp(last_activity_at) or call.token
             return facts.stage_changed_key(number, application.stage, when), last_activity_at
@@ -110,12 +114,13 @@ def _key_and_time(
             at = application.rejected_at or last_activity_at
             return facts.rejected_key(number, facts.stamp(at) or call.token), at
         case EventKind.APPLICATION_HIRED:
-            return facts.hired_key(number), last_activity_at
+            # The documented payload has no time; the offer's are those of the offer.
+            when = facts.stamp(last_activity_at) or call.token
+            return facts.hired_key(number, when), last_activity_at
         case _:
-            # The last activity is not the moment of an update, and an update that looked old
-            # would lose against facts that it comes to correct.
-            at = application.applied_at if call.action == "new_prospect_application" else None
-            return facts.updated_key(candidate.external_id, call.token), at
+            begun = application.applied_at if call.action == "new_prospect_application" else None
+            key = facts.updated_key(candidate.external_id, call.token)
+            return key, begun or last_activity_at
 
 
 def _status(call: _Call, found: Mapping[str, Any], where: str) -> ApplicationStatus | None:
@@ -149,8 +154,27 @@ def _candidate_updated(call: _Call) -> Event:
     found = shapes.an_object(call.payload, "candidate", _PAYLOAD)
     owner = facts.person_or_none(found, "recruiter", where)
     candidate = facts.candidate_facts(found, where, owner=owner)
-    key = facts.updated_key(candidate.external_id, call.token)
-    return Event(kind=EVENTS[call.action], key=key, word=call.action, candidate=candidate)
+    return Event(
+        kind=EVENTS[call.action],
+        key=facts.updated_key(candidate.external_id, call.token),
+        word=call.action,
+        occurred_at=_updated_at(found, where),
+        candidate=candidate,
+    )
+
+
+def _updated_at(found: Mapping[str, Any], where: str) -> datetime | None:
+    """When the candidate changed, where the payload says so. The documented one has no time but
+    that of the candidate's creation, which says nothing of a change."""
+    at = shapes.moment_or_none(found, "updated_at", where)
+    at = at or shapes.moment_or_none(found, "last_activity_at", where)
+    if at is not None:
+        return at
+    active = (
+        shapes.moment_or_none(one, "last_activity_at", f"{where}.applications[{index}]")
+        for index, one in enumerate(shapes.objects(found, "applications", where))
+    )
+    return max(filter(None, active), default=None)
 
 
 def _application_deleted(call: _Call) -> Event:
@@ -227,11 +251,15 @@ def _gone(call: _Call, number: str, fields: dict[str, str]) -> Event:
 
 def _interview_deleted(call: _Call) -> Event:
     found = shapes.an_object(call.payload, "interview", _PAYLOAD)
-    number = shapes.identifier(found, "id", f"{_PAYLOAD}.interview")
+    where = f"{_PAYLOAD}.interview"
+    number = shapes.identifier(found, "id", where)
+    at = shapes.moment_or_none(found, "updated_at", where)
     return Event(
         kind=EVENTS[call.action],
-        key=facts.interview_cancelled_key(number),
+        # Without a time the key is the id's own: what was deleted never comes back.
+        key=facts.interview_cancelled_key(number, facts.stamp(at) or "deleted"),
         word=call.action,
+        occurred_at=at,
         interview=InterviewFacts(external_id=number, status=InterviewStatus.CANCELLED),
     )
 

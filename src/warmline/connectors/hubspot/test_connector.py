@@ -611,6 +611,26 @@ def test_edits_of_the_person_become_facts(reader: HubSpot) -> None:
     assert facts("hs_email_optout", True).can_email is False
 
 
+def test_secondary_addresses_are_told_last_and_as_secondary(reader: HubSpot) -> None:
+    """HubSpot says nothing of their order: none of them may pass for the preferred address."""
+    edit = {
+        "subscriptionType": "contact.propertyChange",
+        "subscriptionId": 1,
+        "objectId": 7,
+        "occurredAt": 5,
+        "propertyName": "hs_additional_emails",
+        "propertyValue": "old@x.io;work@x.io",
+    }
+    entries = [edit, {**edit, "propertyName": "email", "propertyValue": "home@x.io"}]
+    primary, secondary = reader.parse(received(entries))
+    assert primary.candidate is not None
+    assert secondary.candidate is not None
+    assert primary.candidate.emails == ("home@x.io",)
+    assert "addresses" not in primary.fields
+    assert secondary.candidate.emails == ("old@x.io", "work@x.io")
+    assert secondary.fields == {"property": "hs_additional_emails", "addresses": "secondary"}
+
+
 MUTATIONS = st.one_of(
     st.none(),
     st.booleans(),

@@ -30,6 +30,7 @@ WORD_CHARS_MAX = 100
 VALUE_CHARS_MAX = 500
 MERGED_MAX = 500
 CONTACT_TYPE = "0-1"
+SECONDARY_ADDRESSES = "hs_additional_emails"
 
 # HubSpot signs the address with these escapes (and no others) undone.
 _DECODED: Mapping[str, str] = {
@@ -87,7 +88,12 @@ def parse(received: Received) -> list[Event]:
     for index, entry in enumerate(body):
         for event in _Entry(entry, f"$[{index}]").events():
             events.setdefault(event.key, event)  # HubSpot may say one thing twice in one body
-    return list(events.values())
+    # Secondary addresses last, so that a primary one told with them is heard before them.
+    return sorted(events.values(), key=_tells_secondary_addresses)
+
+
+def _tells_secondary_addresses(event: Event) -> bool:
+    return event.fields.get("property") == SECONDARY_ADDRESSES
 
 
 class _Entry:
@@ -289,9 +295,12 @@ def _updated(contact_id: str, name: str, value: str) -> tuple[CandidateFacts, di
         return CandidateFacts(external_id=contact_id, last_name=value), fields
     if name == "email":
         return CandidateFacts(external_id=contact_id, emails=(value,) if value else ()), fields
-    if name == "hs_additional_emails":
+    if name == SECONDARY_ADDRESSES:
+        # The primary one is not told here, and among these HubSpot knows no order: whoever reads
+        # this must not prefer any of them.
         emails = tuple(one.strip() for one in value.split(";") if one.strip())
-        return CandidateFacts(external_id=contact_id, emails=emails), fields
+        facts = CandidateFacts(external_id=contact_id, emails=emails)
+        return facts, fields | {"addresses": "secondary"}
     if name in ("phone", "mobilephone"):
         return CandidateFacts(external_id=contact_id, phones=(value,) if value else ()), fields
     return CandidateFacts(external_id=contact_id), fields | {"value": value[:VALUE_CHARS_MAX]}
