@@ -102,14 +102,14 @@ def _measured(kind: str, count: int, only: str | None, *, profile: bool) -> list
 
 def _machine(when: str) -> list[Figure]:
     return [
-        Figure(f"machine.python.{when}", machine.python_loops_per_s(), "million loops/s"),
+        Figure(f"machine.python.{when}", machine.python_loops_per_s(), "M loops/s"),
         Figure(f"machine.commits.{when}", machine.commits_per_s(), "commits/s"),
     ]
 
 
 def _table(figures: Sequence[Figure]) -> Table:
     table = Table(title="Warmline's speed on this machine")
-    table.add_column("name", no_wrap=True, overflow="fold")
+    table.add_column("name")
     table.add_column("value", justify="right")
     table.add_column("unit")
     table.add_column("aim", justify="right")

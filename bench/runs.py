@@ -222,9 +222,7 @@ def steady(kind: str, count: int, say: Say, command: Sequence[str] = ()) -> list
         return [
             Figure(f"{kind}.p50_ms", took[len(took) // 2] * 1000, "ms"),
             Figure(f"{kind}.p99_ms", took[int(len(took) * 0.99)] * 1000, "ms", 1000),
-            Figure(
-                f"{kind}.cpu_ms_per_application_at_{RATE:g}_per_s", cpu_s * 1000 / count, "ms", 8
-            ),
+            Figure(f"{kind}.cpu_ms_at_{RATE:g}_per_s", cpu_s * 1000 / count, "ms", 8),
             Figure(f"{kind}.peak_memory_mb", one.peak_mb(), "MB", 200),
         ]
 

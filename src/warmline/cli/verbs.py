@@ -14,6 +14,7 @@ from rich.table import Table
 from warmline.cli.setup import err, out
 from warmline.config.project import Project
 from warmline.core.errors import ConfigError, WarmlineError
+from warmline.core.triggers import OWN
 from warmline.flows import explain as explained
 from warmline.flows import interpret
 from warmline.flows.reconcile import poll
@@ -131,9 +132,18 @@ def explain(loaded: Project, query: str) -> None:
 
 def replay(loaded: Project, delivery_id: int) -> None:
     runtime = build(loaded)
-    if interpret.replay(runtime, delivery_id) is None:
+    kept = interpret.replay(runtime, delivery_id)
+    if kept is None:
         raise WarmlineError(f"there is no delivery {delivery_id}")
-    if _drain_alone(runtime):
+    drained = _drain_alone(runtime)
+    if kept.status != DeliveryStatus.RECEIVED:
+        why = (
+            "was applied when it came"
+            if kept.connection == OWN
+            else f"is of {kept.connection}, which the project no longer has"
+        )
+        say(f"delivery {delivery_id} {why}; what was refused of it is tried again")
+    elif drained:
         row = Delivery.objects.get(pk=delivery_id)
         say(f"delivery {delivery_id} is {row.status} {row.reason}".rstrip())
     else:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from django.db import models
@@ -49,9 +48,7 @@ class Applied:
 
 # Blanks of every kind, control characters, marks that turn the direction of writing, and halves
 # of characters: a database, a mail header or a reader's eye would stumble over them.
-_STRAY = re.compile(
-    "[\\s\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]+"
-)
+_STRAY = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 # The name in an event's fields under which a deletion of an application leaves its id.
 APPLICATION_DELETED = "application_deleted"
 
@@ -107,10 +104,11 @@ class Batch:
         self.interviews: dict[str, Interview] = self._known(
             Interview.objects.select_related("application"), {i.external_id for i in interviews}
         )
-        self._more_addresses()
+        if normals:
+            self._more_addresses()
         # Records that were deleted before we ever heard of them: news of them that is on its way
         # still (a reordered webhook) must not bring them to life. Applications with the time.
-        unheard = (records - set(self.ids)) | (numbers - set(self.applications)) - {""}
+        unheard = ((records - set(self.ids)) | (numbers - set(self.applications))) - {""}
         early = EventRow.objects.filter(connection=connection, record__in=unheard)
         self.tombstones: set[str] = set(
             early.filter(kind=EventKind.CANDIDATE_DELETED).values_list("record", flat=True)
@@ -134,7 +132,8 @@ class Batch:
 
     def _more_addresses(self) -> None:
         """All other addresses of whoever is told to have one: the order is theirs together."""
-        told = {row.candidate.pk for row in chain(self.emails.values(), self.ids.values())}
+        tables: tuple[dict[str, Any], ...] = (self.emails, self.ids)
+        told = {row.candidate.pk for table in tables for row in table.values()}
         rows = CandidateEmail.objects.filter(candidate__in=told).exclude(normal__in=self.emails)
         for row in rows.select_related("candidate__merged_into"):
             self.emails[row.normal] = self._same(row)

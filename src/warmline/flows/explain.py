@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from warmline.core.candidates import normal_email
 from warmline.core.segments import Segment, segment_of
+from warmline.flows.batch import clean
 from warmline.flows.fields import Known, candidacies, known
 from warmline.flows.runtime import Runtime
 from warmline.store.models import (
@@ -50,8 +52,9 @@ class Explanation:
 def find(query: str) -> list[Candidate]:
     """Candidates by number here, by address, or by an id of another system. A merged candidate
     gives the one that stands for it."""
+    query = clean(query, 254)
     found: dict[int, Candidate] = {}
-    if query.isdigit() and len(query) < 19:
+    if query.isascii() and query.isdecimal() and len(query) < 19:
         for row in Candidate.objects.filter(pk=int(query)):
             found[row.pk] = row
     normal = normal_email(query)
@@ -69,15 +72,17 @@ def find(query: str) -> list[Candidate]:
 
 
 def explain(runtime: Runtime, candidate: Candidate) -> Explanation:
-    """The candidate's state and history, oldest line first."""
+    """The candidate's state and history, oldest line first. What stayed with those who were
+    folded into the candidate belongs to it."""
     one = known([candidate.pk])[candidate.pk]
-    history = [*_events(candidate), *_actions(candidate), *_messages(runtime, candidate)]
-    for merge in Merge.objects.filter(kept=candidate):
+    people = [candidate, *Candidate.objects.filter(merged_into=candidate)]
+    history = [*_events(people), *_actions(people), *_messages(runtime, people)]
+    for merge in Merge.objects.filter(kept__in=people):
         history.append(
             Line(
                 merge.merged_at,
                 "merged",
-                f"candidate {merge.folded_id} became part of this one",
+                f"candidate {merge.folded_id} became part of {merge.kept_id}",
                 merge.evidence,
             )
         )
@@ -98,14 +103,14 @@ def explain(runtime: Runtime, candidate: Candidate) -> Explanation:
         segment_rule=rule,
         external_ids=list(ExternalId.objects.filter(candidate=candidate).order_by("connection")),
         suppressions=suppressions,
-        enrolments=list(Enrolment.objects.filter(candidate=candidate).order_by("id")),
-        incidents=list(Incident.objects.filter(candidate=candidate).order_by("opened_at")),
+        enrolments=list(Enrolment.objects.filter(candidate__in=people).order_by("id")),
+        incidents=list(Incident.objects.filter(candidate__in=people).order_by("opened_at")),
         history=sorted(history, key=lambda line: line.at),
     )
 
 
-def _events(candidate: Candidate) -> list[Line]:
-    rows = Event.objects.filter(candidate=candidate).select_related(
+def _events(people: Sequence[Candidate]) -> list[Line]:
+    rows = Event.objects.filter(candidate__in=people).select_related(
         "delivery", "application__job", "application__stage"
     )
     return [
@@ -128,8 +133,8 @@ def _about(row: Event) -> str:
     return f"application {application.external_id}: {title}"
 
 
-def _actions(candidate: Candidate) -> list[Line]:
-    rows = Action.objects.filter(candidate=candidate).select_related("event")
+def _actions(people: Sequence[Candidate]) -> list[Line]:
+    rows = Action.objects.filter(candidate__in=people).select_related("event")
     return [
         Line(
             row.finished_at or row.planned_at,
@@ -143,8 +148,8 @@ def _actions(candidate: Candidate) -> list[Line]:
     ]
 
 
-def _messages(runtime: Runtime, candidate: Candidate) -> list[Line]:
-    rows = Message.objects.filter(candidate=candidate).select_related("enrolment")
+def _messages(runtime: Runtime, people: Sequence[Candidate]) -> list[Line]:
+    rows = Message.objects.filter(candidate__in=people).select_related("enrolment")
     lines: list[Line] = []
     for row in rows:
         loaded = runtime.project.sequences.get(row.enrolment.sequence)

@@ -10,6 +10,7 @@ from typing import Any
 
 from warmline.core.events import (
     ApplicationFacts,
+    ApplicationStatus,
     EventKind,
     InterviewFacts,
     InterviewStatus,
@@ -37,6 +38,18 @@ _ALWAYS_APPLIED = frozenset(
 )
 
 
+_OF_PERSON = frozenset(
+    {EventKind.CANDIDATE_UPDATED, EventKind.CANDIDATE_MERGED, EventKind.CANDIDATE_DELETED}
+)
+
+
+def _buried(row: Application, heard: Heard) -> bool:
+    """Deleted: only news with a later time of its own brings it back. That something arrived late
+    proves nothing."""
+    late = heard.event.occurred_at is not None and heard.at > row.as_of
+    return row.status == ApplicationStatus.DELETED and not late
+
+
 class Facts:
     def __init__(self, connection: str, *, is_crm: bool, heard: Sequence[Heard]) -> None:
         self._connection = connection
@@ -46,7 +59,12 @@ class Facts:
     @property
     def addressed(self) -> list[Candidate]:
         """Candidates known before who got an address."""
-        return self._people.addressed
+        return [self._batch.one(candidate) for candidate in self._people.addressed]
+
+    @property
+    def learned(self) -> set[str]:
+        """Ids of the records that these events made known."""
+        return self._batch.learned
 
     def flush(self) -> None:
         self._batch.flush()
@@ -70,11 +88,19 @@ class Facts:
             self._interview(heard, event.interview, applied)
         if applied.candidate is None:
             applied.effect = EventEffect.UNKNOWN
-        elif gone and event.kind is not EventKind.CANDIDATE_DELETED:
+        elif self._of_deleted(event.kind, applied) or (
+            gone and event.kind is not EventKind.CANDIDATE_DELETED
+        ):
             applied.effect = EventEffect.STALE
         elif event.kind in _ALWAYS_APPLIED:
             applied.effect = EventEffect.APPLIED
         return applied
+
+    def _of_deleted(self, kind: EventKind, applied: Applied) -> bool:
+        """News of a deleted application moves nobody; what it says of the person is told."""
+        row = applied.application
+        deleted = row is not None and row.status == ApplicationStatus.DELETED
+        return deleted and kind not in _OF_PERSON
 
     def _application(self, heard: Heard, facts: ApplicationFacts, applied: Applied) -> None:
         batch = self._batch
@@ -82,6 +108,8 @@ class Facts:
         made = row is None
         if row is None:
             if applied.candidate is None:
+                if facts.status is ApplicationStatus.DELETED:
+                    batch.deleted_applications[facts.external_id] = heard.at
                 return
             row = batch.applications[facts.external_id] = batch.add(
                 Application(
@@ -91,6 +119,9 @@ class Facts:
                     as_of=heard.at,
                 )
             )
+            if facts.external_id in batch.deleted_applications:
+                row.as_of = batch.deleted_applications[facts.external_id]
+                row.status = ApplicationStatus.DELETED
         applied.application = row
         applied.candidate = applied.candidate or row.candidate
         newer = heard.at >= row.as_of
@@ -100,7 +131,7 @@ class Facts:
             "url": clean(facts.url, 1000),
         }
         wanted = {k: v for k, v in said.items() if v and (newer or not getattr(row, k))}
-        if newer and facts.status is not None:
+        if newer and facts.status is not None and not _buried(row, heard):
             # Only what tells how it stands moves its clock: an interview's mere mention of it
             # must not make a rejection that is on its way look old.
             batch.set(row, as_of=heard.at)
@@ -199,7 +230,10 @@ class Facts:
             starts_at=facts.starts_at,
             ends_at=facts.ends_at,
             location=clean(facts.location, 500),
-            interviewers=[{"name": p.name, "email": p.email} for p in facts.interviewers],
+            interviewers=[
+                {"name": clean(p.name, 200), "email": clean(p.email, 254)}
+                for p in facts.interviewers
+            ],
         )
         if made or changed:
             applied.effect = EventEffect.APPLIED

@@ -1,28 +1,34 @@
 """Deliveries into events, events into the ledger, triggers into actions. One lane a connection.
 
 A batch is one transaction: its deliveries are read, or none is. When a batch fails, its
-deliveries are taken one by one, so that a bad one stops itself and nobody else.
+deliveries are taken one by one, and the events of a bad one too, so that an event stops itself
+and nobody else's: least of all an opt-out beside it.
 """
 
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.db import Error as DatabaseTrouble
+from django.db import InterfaceError, OperationalError
 
 from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
-from warmline.core.events import Event, EventKind
-from warmline.flows.batch import Applied, Heard, clean
+from warmline.core.events import ApplicationStatus, Event, EventKind
+from warmline.flows.batch import APPLICATION_DELETED, Applied, Heard, clean, record_of
 from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.opt_out import stop_mail, suppress, suppress_candidate
 from warmline.flows.plan import Plan
+from warmline.flows.reconsider import reconsider
 from warmline.flows.release import release_addressed, release_refused
 from warmline.flows.runtime import Lane, Runtime
 from warmline.ports import Channel, Received
-from warmline.store.db import writing
+from warmline.store.db import lock_records, writing
 from warmline.store.models import Delivery
 from warmline.store.models import Event as EventRow
 from warmline.store.statuses import DeliveryStatus, EventEffect, SuppressionReason
@@ -32,6 +38,10 @@ log = logging.getLogger("warmline.interpret")
 BATCH = 40
 # After so many failures of our own the delivery is set aside for a person, with an incident.
 ATTEMPTS_MAX = 3
+# A vendor's clock may be ahead of ours by so much; a time beyond it would outrank all later news.
+AHEAD_MAX = timedelta(minutes=5)
+# The ledger is away, or too busy: no fault of the delivery.
+_AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass(slots=True)
@@ -54,13 +64,15 @@ def drain(runtime: Runtime, connection: str) -> bool:
     if not rows:
         return False
     read = [_parse(runtime, row) for row in rows]
+    more = len(rows) == BATCH
     try:
         lanes = _commit(runtime, connection, read)
-    except Exception:
-        log.exception("action=interpret_batch connection=%s deliveries=%d", connection, len(rows))
+    except Exception as error:
+        _log(f"action=interpret_batch connection={connection} deliveries={len(rows)}", error)
         lanes = _one_by_one(runtime, connection, read)
+        more = more and not isinstance(error, _AWAY)  # the tick looks again
     runtime.poke(lanes)
-    return len(rows) == BATCH
+    return more
 
 
 def _parse(runtime: Runtime, row: Delivery) -> _Read:
@@ -78,7 +90,7 @@ def _parse(runtime: Runtime, row: Delivery) -> _Read:
     except Malformed as error:
         return _Read(row, [], DeliveryStatus.MALFORMED, error.reason)
     except Exception as error:  # a connector's bug must not stop the lane
-        log.exception("action=parse connection=%s delivery=%d", row.connection, row.pk)
+        _log(f"action=parse connection={row.connection} delivery={row.pk}", error)
         return _Read(row, [], DeliveryStatus.FAILED, f"reading it failed: {type(error).__name__}")
     return _Read(row, events, DeliveryStatus.INTERPRETED if events else DeliveryStatus.UNMAPPED)
 
@@ -89,13 +101,43 @@ def _one_by_one(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set
         try:
             lanes |= _commit(runtime, connection, [one])
         except Exception as error:
-            log.exception("action=interpret connection=%s delivery=%d", connection, one.row.pk)
+            _log(f"action=interpret connection={connection} delivery={one.row.pk}", error)
+            lanes |= _each_event(runtime, connection, one)
             _failed(runtime, one, error)
     return lanes
 
 
+def _each_event(runtime: Runtime, connection: str, one: _Read) -> set[Lane]:
+    """What can be applied of a delivery that fails as a whole. It stays to be read: the events
+    that were applied now are known then."""
+    lanes: set[Lane] = set()
+    for event in one.events if len(one.events) > 1 else ():
+        try:
+            alone = replace(one, events=[event], status=DeliveryStatus.RECEIVED)
+            lanes |= _commit(runtime, connection, [alone])
+        except Exception as error:
+            _log(f"action=interpret_event connection={connection} delivery={one.row.pk}", error)
+    return lanes
+
+
+def _log(what: str, error: Exception) -> None:
+    """A database quotes the values that it refused: its errors are told by type and constraint."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DatabaseTrouble):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        log.error("%s", what, exc_info=error)
+        return
+    driver = cause.__cause__
+    constraint = getattr(getattr(driver, "diag", None), "constraint_name", None) or getattr(
+        driver, "sqlite_errorname", ""
+    )
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s error=%s constraint=%s\n%s", what, type(cause).__name__, constraint, where)
+
+
 def _failed(runtime: Runtime, one: _Read, error: Exception) -> None:
-    attempts = one.row.attempts + 1
+    attempts = one.row.attempts + (0 if isinstance(error, _AWAY) else 1)
     reason = f"it could not be applied: {type(error).__name__}"
     with writing():
         Delivery.objects.filter(pk=one.row.pk, status=DeliveryStatus.RECEIVED).update(
@@ -127,38 +169,55 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
             .values_list("pk", flat=True)
         )
         read = [r for r in read if r.row.pk in ours]
-        fresh = _unseen(connection, read)
+        lock_records(connection)
+        fresh, early = _unseen(connection, read)
         heard = [h for _, h in fresh]
         facts = Facts(connection, is_crm=runtime.role(connection) == "crm", heard=heard)
         plan = Plan(runtime, connection, now)
         made: list[tuple[EventRow, Heard, Applied, _Read]] = []
         for one, h in fresh:
             applied = facts.apply(h)
-            row = _event_row(connection, one.row, h, applied, now)
+            row = early.get(h.event.key) or _event_row(connection, one.row, h, now)
+            row.effect, row.kind = applied.effect, applied.kind
             made.append((row, h, applied, one))
         facts.flush()
         for row, h, applied, _ in made:
             applied.candidate = facts.standing(applied.candidate)
             row.candidate, row.application = applied.candidate, applied.application
             _opt_outs(connection, h, applied)
-        EventRow.objects.bulk_create([row for row, *_ in made])
+        EventRow.objects.bulk_create([row for row, *_ in made if row.pk is None])
+        if early:
+            EventRow.objects.bulk_update(
+                early.values(), ["effect", "kind", "candidate", "application"]
+            )
         for row, h, applied, one in made:
             if applied.effect is EventEffect.APPLIED and applied.candidate is not None:
-                plan.add(row, h, applied, live=one.row.channel == Channel.WEBHOOK)
+                live = one.row.channel == Channel.WEBHOOK and h.event.key not in early
+                plan.add(row, h, applied, live=live)
         if any(r.row.channel == Channel.WEBHOOK for r in read):
             keys = [f"{connection}:signature", f"{connection}:setup"]
             resolve(keys, "signed deliveries come in", now=now)
         lanes = plan.write() | release_addressed(facts.addressed, now)
         _finish(read, now)
+        # Last, for the events of this very batch that came too early too.
+        lanes |= reconsider(connection, facts.learned)
     return lanes
 
 
-def _unseen(connection: str, read: Sequence[_Read]) -> list[tuple[_Read, Heard]]:
-    """The events that the ledger does not have, once each, in order of arrival (I2)."""
+def _unseen(
+    connection: str, read: Sequence[_Read]
+) -> tuple[list[tuple[_Read, Heard]], dict[str, EventRow]]:
+    """The events that the ledger does not have, once each, in order of arrival (I2). An event that
+    was heard before its record was known is heard again: its rows, by the event's key."""
     keys = {clean(e.key, 250) for r in read for e in r.events}
-    seen = set(
-        EventRow.objects.filter(connection=connection, key__in=keys).values_list("key", flat=True)
-    )
+    known = EventRow.objects.filter(connection=connection, key__in=keys)
+    seen: set[str] = set()
+    waiting: set[str] = set()
+    for key, effect, kind in known.values_list("key", "effect", "kind"):
+        unread = effect == EventEffect.UNKNOWN and kind != EventKind.UNKNOWN
+        (waiting if unread else seen).add(key)
+    rows = {row.key: row for row in known.filter(key__in=waiting)}
+    early: dict[str, EventRow] = {}
     fresh: list[tuple[_Read, Heard]] = []
     for one in read:
         for event in one.events:
@@ -166,26 +225,27 @@ def _unseen(connection: str, read: Sequence[_Read]) -> list[tuple[_Read, Heard]]
             if key in seen:
                 continue
             seen.add(key)
-            at = event.occurred_at or one.row.received_at
-            fresh.append((one, Heard(event, at, one.row.received_at)))
-    return fresh
+            if key in rows:
+                early[event.key] = rows[key]
+            received_at = one.row.received_at
+            at = min(event.occurred_at or received_at, received_at + AHEAD_MAX)
+            fresh.append((one, Heard(event, at, received_at)))
+    return fresh, early
 
 
-def _event_row(
-    connection: str, delivery: Delivery, heard: Heard, applied: Applied, now: datetime
-) -> EventRow:
-    candidate = heard.event.candidate
+def _event_row(connection: str, delivery: Delivery, heard: Heard, now: datetime) -> EventRow:
+    event, fields = heard.event, dict(heard.event.fields)
+    if event.application is not None and event.application.status is ApplicationStatus.DELETED:
+        fields[APPLICATION_DELETED] = event.application.external_id
     return EventRow(
         connection=connection,
-        key=clean(heard.event.key, 250),
-        kind=applied.kind,
-        word=clean(heard.event.word, 100),
-        record=clean(candidate.external_id, 128) if candidate else "",
+        key=clean(event.key, 250),
+        word=clean(event.word, 100),
+        record=record_of(event),
         occurred_at=heard.at,
         recorded_at=now,
         delivery=delivery,
-        effect=applied.effect,
-        fields={k: clean(v, 2000) for k, v in heard.event.fields.items()},
+        fields={k: clean(v, 2000) for k, v in fields.items()},
     )
 
 
@@ -216,6 +276,8 @@ def _finish(read: Sequence[_Read], now: datetime) -> None:
     for one in read:
         groups.setdefault((one.status, one.reason), []).append(one.row)
     for (status, reason), rows in groups.items():
+        if status is DeliveryStatus.RECEIVED:
+            continue
         Delivery.objects.filter(
             pk__in=[row.pk for row in rows], status=DeliveryStatus.RECEIVED
         ).update(status=status, reason=reason)
@@ -232,12 +294,17 @@ def _finish(read: Sequence[_Read], now: datetime) -> None:
 
 def replay(runtime: Runtime, delivery_id: int) -> Delivery | None:
     """Have a kept delivery interpreted again, and what was refused of it tried again. What it
-    changed already happens once (I2). None where there is no such delivery."""
+    changed already happens once (I2). None where there is no such delivery.
+
+    Where no connector reads it the status stays as it is: what people do on our own pages was
+    applied when it came, and a connection may be gone from the project.
+    """
     with writing():
         row = Delivery.objects.filter(pk=delivery_id).first()
         if row is None:
             return None
-        row.status, row.attempts, row.reason = DeliveryStatus.RECEIVED, 0, "replayed"
-        row.save(update_fields=["status", "attempts", "reason"])
+        if row.connection in runtime.connections_that("parses"):
+            row.status, row.attempts, row.reason = DeliveryStatus.RECEIVED, 0, "replayed"
+            row.save(update_fields=["status", "attempts", "reason"])
         release_refused(row, runtime.now())
     return row

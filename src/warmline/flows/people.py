@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import F
+from django.db import models
 
 from warmline.core.candidates import normal_email
 from warmline.core.events import CandidateFacts
 from warmline.flows import merge
 from warmline.flows.batch import Applied, Batch, Heard, clean
+from warmline.flows.incidents import resolve
 from warmline.flows.opt_out import suppress_candidate
+from warmline.flows.release import no_address_incident
 from warmline.store.models import Candidate, CandidateEmail, ExternalId
 from warmline.store.statuses import SuppressionReason
 
@@ -34,24 +36,33 @@ class People:
             return False
         applied.candidate = candidate
         if facts.merged_into:
-            self._merged(heard, facts, applied, candidate)
+            applied.candidate = self._merged(heard, facts, candidate)
+            self._mark(heard, facts, applied.candidate)
             return True
         if facts.gone:
             return self._gone(heard, facts, candidate)
+        if candidate.erased_at is not None:
+            return False  # nothing more is kept of somebody who is gone
         newer = heard.at >= candidate.as_of
         changed |= self._say(heard, facts, candidate, newer=newer)
         changed |= self._addresses(candidate, facts.emails, newer=newer)
-        # An opt-out in the CRM has an event and a word of its own; this is the recruiters' mark.
-        if facts.can_email is False and not self._is_crm and not candidate.do_not_contact:
-            changed |= self._batch.set(candidate, do_not_contact=True)
-            self._batch.flush()
-            suppress_candidate(
-                candidate,
-                SuppressionReason.DO_NOT_CONTACT,
-                source=self._batch.connection,
-                now=heard.at,
-            )
+        changed |= self._mark(heard, facts, candidate)
         return changed
+
+    def _mark(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
+        """The recruiters' do-not-contact mark. An opt-out in the CRM has an event and a word of
+        its own."""
+        if facts.can_email is not False or self._is_crm or candidate.do_not_contact:
+            return False
+        self._batch.set(candidate, do_not_contact=True)
+        self._batch.flush()
+        suppress_candidate(
+            candidate,
+            SuppressionReason.DO_NOT_CONTACT,
+            source=self._batch.connection,
+            now=heard.at,
+        )
+        return True
 
     def _say(
         self, heard: Heard, facts: CandidateFacts, candidate: Candidate, *, newer: bool
@@ -64,8 +75,8 @@ class People:
             "last_name": clean(facts.last_name, 200),
             "owner_name": clean(owner.name, 200) if owner else "",
             "owner_email": clean(owner.email, 254) if owner else "",
-            "tags": list(facts.tags or ()),
-            "phones": [clean(p, 64) for p in facts.phones],
+            "tags": [clean(tag, 200) for tag in facts.tags or ()],
+            "phones": [clean(phone, 64) for phone in facts.phones],
         }
         wanted = {k: v for k, v in said.items() if v and (newer or not getattr(candidate, k))}
         changed = self._batch.set(candidate, **wanted)
@@ -133,14 +144,22 @@ class People:
             batch.set(known, candidate=candidate)
 
     def _has_contact(self, candidate: Candidate) -> bool:
-        if candidate.pk is None:
-            return False
+        """Whether a contact of theirs lives, in the batch's own rows or beside them."""
+        mine = self._batch.ids.values()
+        if any(r.contact and r.gone_at is None for r in mine if r.candidate is candidate):
+            return True
+        return candidate.pk is not None and (
+            self._records(candidate)
+            .filter(contact=True)
+            .exclude(pk__in=[row.pk for row in mine if row.pk is not None])
+            .exists()
+        )
+
+    def _records(self, candidate: Candidate) -> models.QuerySet[ExternalId]:
+        """The candidate's living records in this system, once the batch is written."""
         return ExternalId.objects.filter(
-            candidate=candidate,
-            connection=self._batch.connection,
-            contact=True,
-            gone_at__isnull=True,
-        ).exists()
+            candidate=candidate, connection=self._batch.connection, gone_at__isnull=True
+        )
 
     def _owners(self, emails: Iterable[str]) -> list[Candidate]:
         found: list[Candidate] = []
@@ -157,31 +176,40 @@ class People:
         kept, gone = (one, other) if (one.pk or 0) < (other.pk or 0) else (other, one)
         merge.fold(kept, gone, evidence=evidence, now=heard.received_at)
         self._batch.folded(kept, gone)
+        if CandidateEmail.objects.filter(candidate=kept).exists():
+            self.addressed.append(kept)
+            resolve([no_address_incident(gone.pk)], f"merged into {kept.pk}", now=heard.received_at)
         return kept
 
-    def _merged(
-        self, heard: Heard, facts: CandidateFacts, applied: Applied, candidate: Candidate
-    ) -> None:
-        """The vendor merged two of its records: the old id stands for the new one's person."""
-        batch = self._batch
-        old = batch.ids.get(facts.external_id)
-        into = batch.ids.get(facts.merged_into or "")
+    def _merged(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> Candidate:
+        """The vendor merged two of its records: the old id stands for the new one's person.
+        Returns who that is."""
+        batch, into_id = self._batch, facts.merged_into or ""
+        old, into = batch.ids.get(facts.external_id), batch.ids.get(into_id)
         if old is not None:
             batch.set(old, gone_at=heard.received_at)
-            batch.flush()
         if into is None:
-            batch.ids[facts.merged_into or ""] = batch.add(
+            into = batch.ids[into_id] = batch.add(
                 ExternalId(
                     candidate=candidate,
                     connection=batch.connection,
-                    external_id=(facts.merged_into or "")[:128],
-                    contact=self._is_crm,
+                    external_id=into_id[:128],
                 )
             )
         elif into.candidate is not candidate:
             evidence = f"merged in {batch.connection}"
-            applied.candidate = self.fold(into.candidate, candidate, evidence, heard)
+            candidate = self.fold(into.candidate, candidate, evidence, heard)
         batch.flush()
+        if self._is_crm and into.gone_at is None and not self._has_contact(candidate):
+            batch.set(into, contact=True)
+            batch.flush()
+        self._one_left(candidate, heard)
+        return candidate
+
+    def _one_left(self, candidate: Candidate, heard: Heard) -> None:
+        """The CRM's two contacts of one person (see `merge.fold`) have become one."""
+        if self._is_crm and self._records(candidate).count() == 1:
+            resolve([merge.two_contacts(candidate.pk)], "one is left", now=heard.received_at)
 
     def _gone(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
         """A deleted record. Deleted in the ATS, or for privacy's sake anywhere, the person is gone
@@ -192,38 +220,38 @@ class People:
             return False
         batch.set(row, gone_at=heard.received_at)
         batch.flush()
+        self._one_left(candidate, heard)
         if self._is_crm and not heard.event.fields.get("privacy"):
             return True  # somebody tidied up; the next change makes the contact anew
-        left = ExternalId.objects.filter(
-            candidate=candidate, connection=batch.connection, gone_at__isnull=True
-        )
-        if not left.exists() and candidate.erased_at is None:
+        if not self._records(candidate).exists() and candidate.erased_at is None:
             batch.set(candidate, erased_at=heard.received_at)
             batch.flush()
             suppress_candidate(candidate, None, source=batch.connection, now=heard.at)
         return True
 
     def _addresses(self, candidate: Candidate, emails: Sequence[str], *, newer: bool) -> bool:
-        batch = self._batch
+        """The newest word of an ATS says which addresses are current, the preferred one first.
+        What a CRM or older news tells is added behind them."""
+        batch, current = self._batch, newer and not self._is_crm
         normals = list(dict.fromkeys(n for e in emails if (n := normal_email(e))))
         changed = False
-        for rank, normal in enumerate(normals):
+        for rank, normal in enumerate(normals[:FORMER_RANK]):
             row = batch.emails.get(normal)
             if row is None:
                 batch.emails[normal] = batch.add(
                     CandidateEmail(
                         candidate=candidate,
                         normal=normal,
-                        rank=rank if newer else rank + FORMER_RANK,
+                        rank=rank if current else rank + FORMER_RANK,
                     )
                 )
                 changed = True
                 if candidate.pk is not None:
                     self.addressed.append(candidate)
-            elif newer:
+            elif current:
                 changed |= batch.set(row, rank=rank)
-        if changed and candidate.pk is not None and newer:
-            CandidateEmail.objects.filter(candidate=candidate, rank__lt=FORMER_RANK).exclude(
-                normal__in=normals
-            ).update(rank=F("rank") + FORMER_RANK)
+        if current and normals:
+            for row in batch.addresses(candidate):
+                if row.rank < FORMER_RANK and row.normal not in normals:
+                    changed |= batch.set(row, rank=row.rank + FORMER_RANK)
         return changed

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from warmline.core.events import EventKind
 from warmline.flows.runtime import Lane, intake_lane
+from warmline.store.db import lock_records
 from warmline.store.models import Delivery, Event
 from warmline.store.statuses import DeliveryStatus, EventEffect
 
@@ -23,6 +24,7 @@ def reconsider(connection: str, records: Collection[str]) -> set[Lane]:
     """
     if not records:
         return set()
+    lock_records(connection)
     early = Event.objects.filter(
         connection=connection, effect=EventEffect.UNKNOWN, record__in=records
     ).exclude(kind__in=_NOT_WAITING)

@@ -62,8 +62,8 @@ class Greenhouse:
     # Webhooks
 
     def verify(self, received: Received, *, now: datetime) -> None:
-        """Greenhouse signs no time, so an old delivery cannot be told from a new one: the event's
-        key makes a replay harmless."""
+        """Greenhouse signs no time, so an old delivery cannot be told from a new one here: the
+        event's key and time make a replay old news, where the payload has a time."""
         if not self._webhook_secret:
             raise ConfigError(
                 "greenhouse: webhook_secret is not set, and without it no webhook is accepted",

@@ -156,22 +156,6 @@ def test_an_interview_moved_there_and_back_is_heard_each_time(
     assert len(keys) == 3
 
 
-def test_a_hire_taken_back_and_made_again_is_heard_each_time(
-    sandbox: Sandbox, clock: VirtualClock, greenhouse: Greenhouse
-) -> None:
-    vendor = sandbox.greenhouse
-    application = vendor.apply()["id"]
-    with vendor.captured() as calls:
-        for _ in range(2):
-            clock.advance(3600)
-            vendor.hire(application)
-            clock.advance(3600)
-            vendor.unhire(application)
-        events = told(greenhouse, [*calls, *calls])
-    assert len({event.key for event in events}) == 4
-    assert all(event.occurred_at for event in events)
-
-
 def test_merges_deletions_and_anonymising_come_by_webhook(
     sandbox: Sandbox, greenhouse: Greenhouse
 ) -> None:
