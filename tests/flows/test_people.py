@@ -7,12 +7,13 @@ import hashlib
 import hmac
 import json
 import logging
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError, OperationalError, connection, connections
 
 from tests.conftest import SECRETS, House
 from warmline.core.events import EventKind
@@ -147,6 +148,44 @@ def test_i8_an_event_that_came_too_early_can_be_replayed(house: House) -> None:
     _, delivery = opted_out_before_the_link(house)
     interpret.replay(house.runtime, delivery.pk)
     opted_out(house)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+def test_i5_an_opt_out_and_the_link_it_waits_for_cannot_miss_each_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contact is linked by a transaction that is open while the opt-out is read."""
+    contact_id = house.box.hubspot.create("ada.lind@example.com")["id"]
+    candidate = Candidate.objects.create(created_at=house.clock(), as_of=house.clock())
+    from_crm(house, changed(int(contact_id), "hs_email_optout", "true"))
+    linked, read = threading.Event(), threading.Event()
+
+    def link() -> None:
+        with writing():
+            ExternalId.objects.create(
+                candidate=candidate, connection="crm", external_id=contact_id, contact=True
+            )
+            linked.set()
+            read.wait(5)
+            reconsider("crm", {contact_id})
+        connections.close_all()
+
+    finish = interpret._finish
+
+    def finish_late(*args: Any) -> None:
+        read.set()
+        other.join(0.5)  # it cannot end before this transaction does
+        finish(*args)
+
+    other = threading.Thread(target=link)
+    other.start()
+    assert linked.wait(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(interpret, "_finish", finish_late)
+        interpret.drain(house.runtime, "crm")
+    other.join()
+    house.settle()
+    assert Event.objects.get().effect == EventEffect.APPLIED
 
 
 def read_of_the_interview_alone(house: House) -> dict[str, Any]:

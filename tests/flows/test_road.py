@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import House
 from warmline.core.errors import BadSignature
+from warmline.flows import interpret
 from warmline.flows.reconcile import poll
 from warmline.flows.track import unsubscribe
 from warmline.store.models import (
@@ -178,7 +179,7 @@ def test_i5_an_opt_out_stops_the_next_mail(house: House) -> None:
 
 def test_i5_an_opt_out_between_claim_and_hand_over_stops_the_mail(house: House) -> None:
     house.apply()
-    from warmline.flows import interpret, send
+    from warmline.flows import send
 
     interpret.drain(house.runtime, "ats")
     message = Message.objects.get()
@@ -411,3 +412,75 @@ def test_an_action_of_a_candidate_who_is_merged_in_the_same_batch_reaches_the_co
     assert len(house.contacts()) == 1
     assert len(house.mails()) == 1
     assert not Action.objects.filter(status=ActionStatus.REFUSED).exists()
+
+
+def test_an_opt_out_in_the_crm_before_the_contact_is_linked_is_heard_once_it_is(
+    house: House,
+) -> None:
+    house.apply()
+    interpret.drain(house.runtime, "ats")
+    house.worker.drain("mail", range(32))
+    crm = house.runtime.connectors["crm"]
+    url = f"{house.runtime.project.public_url}/in/crm"
+    apply = crm.apply
+
+    def opt_out_meanwhile(actions: object) -> object:
+        outcomes = apply(actions)
+        with house.box.hubspot.captured() as events:
+            house.box.hubspot.opt_out("ada.lind@example.com")
+        house.receive("crm", *house.box.hubspot.build_webhook(events, url))
+        interpret.drain(house.runtime, "crm")
+        return outcomes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crm, "apply", opt_out_meanwhile)
+        house.worker.drain("act:crm", range(32))
+    house.clock.move(days=8)
+    house.settle()
+    assert Suppression.objects.get().reason == "unsubscribed"
+    assert len(house.mails()) == 1
+
+
+def test_i6_an_undated_word_that_may_be_a_late_retry_does_not_outrank_a_poll(
+    house: House,
+) -> None:
+    poll(house.runtime, "ats")
+    row = house.apply()
+    house.settle()
+    house.clock.move(minutes=2)
+    with house.box.greenhouse.captured() as late:
+        house.box.greenhouse.update_candidate(row["candidate_id"], first_name="Typo")
+    house.clock.move(minutes=2)
+    with house.box.greenhouse.captured():  # this webhook is lost
+        house.box.greenhouse.update_candidate(row["candidate_id"], first_name="Adelaide")
+    house.clock.move(minutes=2)
+    poll(house.runtime, "ats")
+    house.settle()
+    assert Candidate.objects.get().first_name == "Adelaide"
+    house.clock.move(minutes=3)
+    house.deliver(late)
+    house.settle()
+    assert Candidate.objects.get().first_name == "Adelaide"
+
+
+def test_a_known_move_told_again_with_a_new_tag_does_not_set_its_triggers_off(
+    house: House,
+) -> None:
+    row = house.apply()
+    house.clock.move(minutes=1)
+    house.does("move", row["id"], "Offer")
+    house.settle()
+    kinds = Event.objects.filter(kind="application.stage_changed")
+    assert kinds.count() == 1
+    house.clock.move(minutes=1)
+    with house.box.greenhouse.captured():
+        house.box.greenhouse.update_candidate(row["candidate_id"], tags=["Baking"])
+    house.clock.move(minutes=1)
+    world = house.box.greenhouse.world
+    application = world.applications.get(row["id"])
+    world.touch(application)
+    payload = house.box.greenhouse.application_payload(row["id"])
+    house.receive("ats", *house.box.greenhouse.build_webhook("candidate_stage_change", payload))
+    house.settle()
+    assert Candidate.objects.get().tags == ["Baking"]
+    assert kinds.filter(effect="applied").count() == 1

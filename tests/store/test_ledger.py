@@ -407,5 +407,7 @@ def test_a_mail_costs_its_own_two_writes_and_no_more(house: House) -> None:
         interpret.drain(house.runtime, "ats")
         costs[count] = queries(lambda: house.worker.drain("mail", range(LANES)))
     assert len(house.mails()) == 25
-    # begin, the last look at the person in two queries, two updates, commit
-    assert (costs[20] - costs[5]) / 15 <= 6.0
+    # begin, the last look at the person in two queries (on PostgreSQL under a lock), two updates,
+    # commit
+    most = 6.0 if connection.vendor == "sqlite" else 7.0
+    assert (costs[20] - costs[5]) / 15 <= most

@@ -20,10 +20,11 @@ from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import asked_wait_s, backoff_s, given_up
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import AppliesActions
-from warmline.store.db import writing
+from warmline.store.db import lock_records, writing
 from warmline.store.models import Action, Candidate, ExternalId
 from warmline.store.statuses import ActionStatus
 
@@ -190,6 +191,7 @@ def _write(
     good: list[str] = []
     told: list[tuple[CoreAction, str]] = []
     with writing():
+        lock_records(target)
         for row in claimed:
             outcome = outcomes[row.pk]
             if outcome.kind in (OutcomeKind.LATER, OutcomeKind.UNKNOWN):
@@ -204,7 +206,8 @@ def _write(
                 core = asked[row.pk]
                 if external_id := outcome.external_id or core.contact.external_id:
                     told.append((core, external_id))
-        _remember(target, told, contacts, now)
+        learned = _remember(target, told, contacts, now)
+        lanes = reconsider(target, learned)
         for (status, reason), ids in plain.items():
             Action.objects.filter(pk__in=ids, claimed_by=token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
@@ -215,6 +218,7 @@ def _write(
             good.append(_trouble(target))
         if good:
             resolve(good, "it works again, and all that had failed is done", now=now)
+    runtime.poke(lanes)
 
 
 def _still_failing(target: str) -> bool:
@@ -285,8 +289,9 @@ def _remember(
     told: Sequence[tuple[CoreAction, str]],
     contacts: dict[int, ExternalId],
     now: datetime,
-) -> None:
-    """The contacts' ids, and the values that they have from us now: action, id."""
+) -> list[str]:
+    """The contacts' ids, and the values that they have from us now: action, id. Returns the ids
+    that were not known before: news of them may have come too early."""
     merged = dict(
         Candidate.objects.filter(
             pk__in=[core.candidate_id for core, _ in told], merged_into__isnull=False
@@ -318,6 +323,7 @@ def _remember(
         # An id that we knew as gone, or as another candidate's, or a second one of the same.
         for row in fresh.values():
             _take_over(target, row, now)
+    return [row.external_id for row in fresh.values()]
 
 
 def _take_over(target: str, row: ExternalId, now: datetime) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import models
@@ -17,6 +17,7 @@ from warmline.store.models import (
     Application,
     Candidate,
     CandidateEmail,
+    Cursor,
     ExternalId,
     Interview,
     Job,
@@ -24,6 +25,10 @@ from warmline.store.models import (
 )
 from warmline.store.models import Event as EventRow
 from warmline.store.statuses import EventEffect
+
+# Three polls of the usual five minutes may fail before they count as missing.
+POLLED_WITHIN = timedelta(minutes=20)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -121,8 +126,16 @@ class Batch:
         }
         # Ids of the records that this batch makes known.
         self.learned: set[str] = set()
+        self._polled_at: datetime | None = None
         self._new: dict[type[models.Model], list[Any]] = {}
         self._changed: dict[models.Model, set[str]] = {}
+
+    def polled_lately(self, now: datetime) -> bool:
+        """Whether a poll has read this connection's candidates within the last while."""
+        if self._polled_at is None:
+            cursor = Cursor.objects.filter(connection=self.connection, stream="candidates").first()
+            self._polled_at = (cursor.read_at if cursor else None) or LONG_AGO
+        return now - self._polled_at < POLLED_WITHIN
 
     def _known(self, rows: models.QuerySet[Any], ids: set[str]) -> dict[str, Any]:
         if not ids:

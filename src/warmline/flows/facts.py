@@ -50,6 +50,16 @@ def _buried(row: Application, heard: Heard) -> bool:
     return row.status == ApplicationStatus.DELETED and not late
 
 
+# These say that an application moved: where it did not, nothing happened.
+_MOVES = frozenset(
+    {
+        EventKind.APPLICATION_STAGE_CHANGED,
+        EventKind.APPLICATION_REJECTED,
+        EventKind.APPLICATION_HIRED,
+    }
+)
+
+
 class Facts:
     def __init__(self, connection: str, *, is_crm: bool, heard: Sequence[Heard]) -> None:
         self._connection = connection
@@ -79,13 +89,16 @@ class Facts:
         if event.kind is EventKind.UNKNOWN:
             applied.effect = EventEffect.UNKNOWN
             return applied
-        if event.candidate is not None and self._people.apply(heard, event.candidate, applied):
-            applied.effect = EventEffect.APPLIED
+        person_changed = event.candidate is not None and self._people.apply(
+            heard, event.candidate, applied
+        )
         gone = applied.candidate is not None and applied.candidate.erased_at is not None
         if event.application is not None and not gone:
             self._application(heard, event.application, applied)
         if event.interview is not None and not gone:
             self._interview(heard, event.interview, applied)
+        if person_changed and applied.effect is not EventEffect.APPLIED:
+            self._only_the_person(applied)
         if applied.candidate is None:
             applied.effect = EventEffect.UNKNOWN
         elif self._of_deleted(event.kind, applied) or (
@@ -95,6 +108,14 @@ class Facts:
         elif event.kind in _ALWAYS_APPLIED:
             applied.effect = EventEffect.APPLIED
         return applied
+
+    def _only_the_person(self, applied: Applied) -> None:
+        """A second word of a move that is known already, with something new about the person: it
+        must not set the move's triggers off again."""
+        if applied.kind not in _MOVES:
+            applied.effect = EventEffect.APPLIED
+        elif applied.effect is EventEffect.NO_CHANGE:
+            applied.effect, applied.kind = EventEffect.APPLIED, EventKind.CANDIDATE_UPDATED
 
     def _of_deleted(self, kind: EventKind, applied: Applied) -> bool:
         """News of a deleted application moves nobody; what it says of the person is told."""

@@ -40,6 +40,8 @@ BATCH = 40
 ATTEMPTS_MAX = 3
 # A vendor's clock may be ahead of ours by so much; a time beyond it would outrank all later news.
 AHEAD_MAX = timedelta(minutes=5)
+# Good deliveries end the incident of bad ones only after so long without one: not once a second.
+STRANGERS_QUIET_FOR = timedelta(hours=1)
 # The ledger is away, or too busy: no fault of the delivery.
 _AWAY = (OperationalError, InterfaceError)
 
@@ -196,7 +198,7 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
                 plan.add(row, h, applied, live=live)
         if any(r.row.channel == Channel.WEBHOOK for r in read):
             keys = [f"{connection}:signature", f"{connection}:setup"]
-            resolve(keys, "signed deliveries come in", now=now)
+            resolve(keys, "signed deliveries come in", now=now, quiet_for=STRANGERS_QUIET_FOR)
         lanes = plan.write() | release_addressed(facts.addressed, now)
         _finish(read, now)
         # Last, for the events of this very batch that came too early too.

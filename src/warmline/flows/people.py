@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -19,6 +20,8 @@ from warmline.store.statuses import SuppressionReason
 
 # Addresses that the newest word on a person leaves out stay theirs, ranked behind these.
 FORMER_RANK = 100
+# Greenhouse repeats a webhook for about 15 hours.
+RETRIED_FOR = timedelta(days=1)
 
 
 class People:
@@ -43,11 +46,20 @@ class People:
             return self._gone(heard, facts, candidate)
         if candidate.erased_at is not None:
             return False  # nothing more is kept of somebody who is gone
-        newer = heard.at >= candidate.as_of
+        newer = heard.at >= candidate.as_of and not self._may_be_late(heard, candidate)
         changed |= self._say(heard, facts, candidate, newer=newer)
         changed |= self._addresses(candidate, facts.emails, newer=newer)
         changed |= self._mark(heard, facts, candidate)
         return changed
+
+    def _may_be_late(self, heard: Heard, candidate: Candidate) -> bool:
+        """News without a time may be a retry of hours ago, and must not outrank what has one.
+        While polls bring dated news of everybody within minutes, it only fills gaps where there
+        is dated news of the last day; without polls the order of arrival is all there is."""
+        if heard.event.occurred_at is not None or candidate.pk is None:
+            return False
+        recent = heard.received_at - candidate.as_of < RETRIED_FOR
+        return recent and self._batch.polled_lately(heard.received_at)
 
     def _mark(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
         """The recruiters' do-not-contact mark. An opt-out in the CRM has an event and a word of
