@@ -581,8 +581,11 @@ def test_the_project_folder_is_not_served(house: House, wire: httpx.Client) -> N
         assert wire.get(path).status_code == 404
 
 
-def test_behind_a_proxy_pages_answer_on_their_own_listener_only(house: House) -> None:
+def test_behind_a_proxy_pages_answer_on_their_own_listener_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """nginx's own default passes `Host: 127.0.0.1:8025` on and no header that gives it away."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     public = site.Server(house.runtime, "127.0.0.1", 0, 2)
     pages = site.Server(house.runtime, "127.0.0.1", 0, 2, pages_only=True)
     try:
