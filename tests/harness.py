@@ -249,6 +249,8 @@ class Poster:
                 answer = to.getresponse()
                 answer.read()
                 word = str(answer.status)
+                if answer.status == 503 and not answer.getheader("Retry-After"):
+                    word += " without Retry-After"
             except (OSError, http.client.HTTPException) as error:
                 word = type(error).__name__
                 if to is not None:
