@@ -65,9 +65,7 @@ class Post:
 
     def _drain(self, lanes: Collection[int], token: str) -> bool:
         runtime = self._runtime
-        claimed, people = _claim(runtime, lanes, token)
-        if not claimed:
-            return False
+        claimed, people, full = _claim(runtime, lanes, token)
         enrolments = Enrolment.objects.in_bulk([m.enrolment_id for m in claimed])
         ready = [
             r
@@ -83,7 +81,7 @@ class Post:
         ]
         if ready:
             self._hand_over(ready, token)
-        return True
+        return full
 
     def _hand_over(self, ready: list[_Ready], token: str) -> None:
         runtime = self._runtime
@@ -113,9 +111,10 @@ class Post:
 
 def _claim(
     runtime: Runtime, lanes: Collection[int], token: str
-) -> tuple[list[Message], dict[int, Known]]:
+) -> tuple[list[Message], dict[int, Known], bool]:
     """Up to BATCH due messages that the policy lets go now, ours; the others are held. The policy
-    reads present state in the very transaction of the claim (I5, I11)."""
+    reads present state in the very transaction of the claim (I5, I11). True where there may be
+    more."""
     now = runtime.now()
     with writing():
         due = list(
@@ -124,7 +123,7 @@ def _claim(
             .order_by("due_at", "id")[:BATCH]
         )
         if not due:
-            return [], {}
+            return [], {}, False
         people = known(m.candidate_id for m in due)
         states = _states(people)
         going: list[Message] = []
@@ -142,7 +141,7 @@ def _claim(
         Message.objects.filter(pk__in=[m.pk for m in going], status=MessageStatus.PLANNED).update(
             status=MessageStatus.CLAIMED, claimed_by=token, claim_until=now + CLAIM_FOR
         )
-    return going, people
+    return going, people, len(due) == BATCH
 
 
 def _states(people: dict[int, Known]) -> dict[int, CandidateState]:
