@@ -16,11 +16,6 @@ class OutcomeKind(StrEnum):
     UNKNOWN = "unknown"  # it was sent and no answer came: look before trying again
 
 
-FINAL = frozenset(
-    {OutcomeKind.DONE, OutcomeKind.ALREADY_DONE, OutcomeKind.SKIPPED, OutcomeKind.REFUSED}
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`reason` is for people and holds no address and no secret. `after_s`: seconds to wait before
