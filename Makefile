@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench bench-identity format lock clean
 
 help: ## print this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # One stamp: made again whenever the lock or the project's metadata changes.
 .venv/.ready: requirements.lock pyproject.toml
@@ -32,12 +32,15 @@ check: .venv/.ready ## lint, format, types, floor plan
 bench: .venv/.ready ## speed, as a table and as build/bench.json
 	$(BIN)/python -m bench
 
+bench-identity: .venv/.ready ## who is who, against a generated export with known truth (SPLIT=dev, PEOPLE=n, SEED=n)
+	$(BIN)/python -m bench.identity $(if $(SPLIT),--split $(SPLIT)) $(if $(PEOPLE),--people $(PEOPLE)) $(if $(SEED),--seed $(SEED))
+
 format: .venv/.ready ## format and sort imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
 
 clean: ## remove what the other targets made

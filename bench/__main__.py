@@ -4,22 +4,29 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from tests.harness import TooSlowError
 from tests.postgres import WHY_NOT
 
 from bench import machine
-from bench.runs import RATE, Figure, WrongError, accepted, flood, steady
+from bench.data import CANDIDATES, EXPORT_PEOPLE, audited, segmented
+from bench.identity.__main__ import PEOPLE, held_against_truth
+from bench.kept import keep, table
+from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
 
 RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
+# The same on either store, or without one.
+DATA: dict[str, Callable[[Say], list[Figure]]] = {
+    "identity": lambda say: held_against_truth("test", PEOPLE)[0],
+    "audit": lambda say: audited(EXPORT_PEOPLE, say),
+    "segments": lambda say: segmented(CANDIDATES, say),
+}
 STEADY_S = 30
 BUILD = Path("build")
 console = Console(highlight=False)
@@ -28,6 +35,8 @@ console = Console(highlight=False)
 def main() -> int:
     asked = _arguments()
     kinds = [asked.only] if asked.only else ["sqlite", "postgresql"]
+    if asked.run in DATA:
+        kinds = []
     if "postgresql" in kinds and WHY_NOT:
         console.print(f"not on PostgreSQL: {WHY_NOT}")
         kinds.remove("postgresql")
@@ -41,22 +50,27 @@ def main() -> int:
         except (WrongError, TooSlowError, RuntimeError) as error:
             wrong += 1
             console.print(f"[red]{kind}: {error}[/red]", soft_wrap=True)
+    for name, measure in DATA.items() if not asked.only else ():
+        if asked.run not in (None, name):
+            continue
+        try:
+            figures += _shown(name, measure)
+        except (WrongError, RuntimeError) as error:
+            wrong += 1
+            console.print(f"[red]{name}: {error}[/red]", soft_wrap=True)
     figures += _machine("after")
-    console.print(_table(figures))
+    console.print(table("Warmline's speed on this machine", figures))
     console.print(f"[dim]{time.monotonic() - began:.0f} s in all[/dim]")
     if asked.profile:
         console.print(f"[dim]profiles: python -m pstats {BUILD}/bench-*.prof[/dim]")
-    rows = [
-        {"name": f.name, "value": round(f.value, 2), "unit": f.unit, "aim": f.aim} for f in figures
-    ]
-    (BUILD / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
+    keep(figures)
     return 1 if wrong else 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=["sqlite", "postgresql"], help="one store alone")
-    parser.add_argument("--run", choices=list(RUNS), help="one measurement alone")
+    parser.add_argument("--run", choices=[*RUNS, *DATA], help="one measurement alone")
     parser.add_argument(
         "--applications",
         type=int,
@@ -70,6 +84,11 @@ def _arguments() -> argparse.Namespace:
         help="Warmline under cProfile, by processor time: build/bench-*.prof",
     )
     return parser.parse_args()
+
+
+def _shown(name: str, measure: Callable[[Say], list[Figure]]) -> list[Figure]:
+    with console.status(name) as status:
+        return measure(lambda what, done, of: status.update(f"{name}: {what}"))
 
 
 def _measured(kind: str, count: int, only: str | None, *, profile: bool) -> list[Figure]:
@@ -105,20 +124,6 @@ def _machine(when: str) -> list[Figure]:
         Figure(f"machine.python.{when}", machine.python_loops_per_s(), "M loops/s"),
         Figure(f"machine.commits.{when}", machine.commits_per_s(), "commits/s"),
     ]
-
-
-def _table(figures: Sequence[Figure]) -> Table:
-    table = Table(title="Warmline's speed on this machine")
-    table.add_column("name")
-    table.add_column("value", justify="right")
-    table.add_column("unit")
-    table.add_column("aim", justify="right")
-    for figure in figures:
-        bound = "" if figure.aim is None else f"{'≥' if figure.at_least else '≤'} {figure.aim:g}"
-        colour = "" if figure.aim is None else "[green]" if figure.met else "[red]"
-        value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.1f}"
-        table.add_row(figure.name, f"{colour}{value}", figure.unit, bound)
-    return table
 
 
 if __name__ == "__main__":

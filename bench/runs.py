@@ -29,6 +29,8 @@ CONNECTIONS = 32
 RATE = 50.0
 # What HubSpot itself allows in ten seconds: batches must keep within it, as in real life.
 HUBSPOT_RATE = 190
+GREENHOUSE_RATE = 75  # calls in 30 s: the vendor's own example
+KNOWN = 10_000  # candidates in the ATS, more than any run posts
 LONGEST_S = 180.0
 LOOK_S = 0.25
 
@@ -163,9 +165,11 @@ def house(kind: str, say: Say, command: Sequence[str]) -> Iterator[House]:
     with (
         tempfile.TemporaryDirectory(prefix="wl-bench-") as folder,
         database(kind) as url,
-        Simulators(hubspot_rate=HUBSPOT_RATE) as simulators,
+        # Greenhouse's own rate: tags trickle beside the rest, as they do in life.
+        Simulators(hubspot_rate=HUBSPOT_RATE, greenhouse_rate=GREENHOUSE_RATE) as simulators,
         warmline(Path(folder) / "project", simulators, url) as made,
     ):
+        simulators.knows(KNOWN)
         made.command = command or made.command
         made.start()
         one = House(simulators, made, say)

@@ -33,6 +33,7 @@ from django.db import connection, connections
 from warmline.cli.starter import copy_starter
 from warmline.config.project import load
 from warmline.engine.work import Worker, run_until_idle
+from warmline.flows import first_sync
 from warmline.flows.runtime import Runtime, build
 from warmline.sandbox.serve import Sandbox
 
@@ -170,6 +171,7 @@ def house(
         copy_starter(folder)
         point_at(folder, box)
         runtime = build(load(folder), now=clock, chance=random.Random(7).random)
+        first_sync.allow(clock())
         worker = Worker(runtime)
         yield House(runtime, box, clock, worker, folder)
         worker.close()

@@ -123,6 +123,7 @@ class Simulators:
         if not line:
             raise RuntimeError(f"the simulators ended with {end(self.process)}")
         self.addresses: dict[str, Any] = json.loads(line)
+        self.ats: str = self.addresses["greenhouse"]["url"].removesuffix("/v3")
         self.crm: str = self.addresses["hubspot"]["url"]
         self.mailbox: str = self.addresses["mailbox"]["url"]
 
@@ -131,6 +132,23 @@ class Simulators:
 
     def __exit__(self, *_: object) -> None:
         end(self.process)
+
+    def knows(self, people: int) -> None:
+        """The ATS has the candidates whom `applications` tells of."""
+        body = {"number": people}
+        status, said = ask(f"{self.ats}/_control/do/add_strangers", method="POST", body=body)
+        assert status == 200, said
+
+    def history(self, people: int) -> None:
+        """The ATS has candidates with a past."""
+        status, said = ask(
+            f"{self.ats}/_control/do/add_history", method="POST", body={"number": people}
+        )
+        assert status == 200, said
+
+    def tag_writes(self) -> list[dict[str, Any]]:
+        writes: list[dict[str, Any]] = ask(f"{self.ats}/_control/tag_writes")[1]
+        return writes
 
     def crm_fails(self, rules: Sequence[Mapping[str, Any]]) -> None:
         status, said = ask(f"{self.crm}/_control/faults", method="POST", body=list(rules))
@@ -282,6 +300,16 @@ class Ledger:
         with psycopg.connect(self.url, autocommit=True) as database:
             return list(database.execute(sql.encode()))
 
+    def write(self, sql: str) -> None:
+        """Only while Warmline is down."""
+        if self.url.startswith("sqlite"):
+            path = self.url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=30)) as database, database:
+                database.execute(sql)
+            return
+        with psycopg.connect(self.url, autocommit=True) as server:
+            server.execute(sql.encode())
+
     def count(self, table: str, where: str = "1 = 1") -> int:
         ((number,),) = self.rows(f"SELECT count(*) FROM warmline_{table} WHERE {where}")  # noqa: S608
         return int(number)
@@ -293,16 +321,26 @@ class Ledger:
     def unfinished(self) -> dict[str, int]:
         """What is still to be done now, by table and status; empty when Warmline is at rest."""
         busy = {
-            "delivery": ("received",),
-            "action": ("planned", "claimed", "unknown"),
-            "message": ("planned", "claimed", "sending"),
+            "delivery": ("status", ("received",)),
+            # Tags go at the pace that the ATS allows, long after everything else.
+            "action": (
+                "CASE WHEN kind = 'candidate.tag' THEN 'tag' ELSE status END",
+                ("planned", "claimed", "unknown"),
+            ),
+            "message": ("status", ("planned", "claimed", "sending")),
         }
-        return {
-            f"{table} {status}": count
-            for table, words in busy.items()
-            for status, count in self.statuses(table).items()
-            if status in words
-        }
+        left: dict[str, int] = {}
+        for table, (word, words) in busy.items():
+            sql = f"SELECT {word}, count(*) FROM warmline_{table} GROUP BY 1"  # noqa: S608
+            counts = dict(self.rows(sql))
+            left |= {f"{table} {w}": n for w, n in counts.items() if w in words}
+        return left
+
+    def untagged(self) -> int:
+        """Tags that are still to be written."""
+        return self.count(
+            "action", "kind = 'candidate.tag' AND status NOT IN ('done', 'already_done')"
+        )
 
 
 @dataclass
@@ -376,6 +414,17 @@ class Warmline:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=within_s)
 
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A verb as a process that may be killed."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*self.command, *arguments, "-p", str(self.folder)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self._environment(),
+            )
+
     def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another verb of `warmline`, on the same project, as a process of its own."""
         return subprocess.run(
@@ -434,6 +483,8 @@ def warmline(
     url = database_url or f"sqlite:///{folder}/ledger.sqlite3"
     made = Warmline(folder, url, port, environment)
     try:
+        tagged = made.verb("segment", "--apply")  # nothing is exported or mailed before it
+        assert tagged.returncode == 0, tagged.stderr
         yield made
     finally:
         made.close()

@@ -142,7 +142,10 @@ def test_every_verb_and_option_stands_in_the_reference_and_the_readme() -> None:
     assert rows(told) == list(command.commands)
     readme = section((ROOT / "README.md").read_text(), "The verbs")
     assert [row.split()[1] for row in rows(readme)] == list(command.commands)
-    for verb in command.commands.values():
+    inner = [c.commands.values() for c in command.commands.values() if isinstance(c, TyperGroup)]
+    assert inner, "merge has verbs of its own"
+    for verb in (*command.commands.values(), *(v for verbs in inner for v in verbs)):
+        assert not isinstance(verb, TyperGroup) or not missing(verb.commands, told)
         for parameter in verb.params:
             for option in parameter.opts:
                 if option.startswith("--") and option != "--help":
@@ -191,7 +194,12 @@ def test_every_name_of_the_benchmark_stands_in_the_reference() -> None:
     rate = re.search(r"^RATE = (\d+)", source, re.MULTILINE)
     assert rate
     names = re.findall(r"f\"\{kind\}\.(\w+)\"", source.replace("{RATE:g}", rate[1]))
-    assert set(rows(section(REFERENCE, "Benchmark"))) == set(names)
+    data = set(rows(section(REFERENCE, "Data")))
+    assert set(rows(section(REFERENCE, "Benchmark"))) - data == set(names)
+    sources = [ROOT / "bench" / "data.py", *(ROOT / "bench" / "identity").glob("*.py")]
+    told = "".join(path.read_text() for path in sources)
+    for name in data:
+        assert f'"{name}"' in told or f'.{name.split(".")[1]}"' in told, name
 
 
 def whole(span: timedelta, unit: timedelta) -> str:
@@ -267,6 +275,8 @@ WORDS: list[tuple[str, type[StrEnum]]] = [
     ("Message statuses", statuses.MessageStatus),
     ("Suppression reasons", statuses.SuppressionReason),
     ("Incident statuses", statuses.IncidentStatus),
+    ("Identity kinds", statuses.IdentityKind),
+    ("Likeness statuses", statuses.LikenessStatus),
     ("Rules for unknown messages", UnknownRule),
 ]
 

@@ -14,6 +14,12 @@ from tests.postgres import WHY_NOT, server
 
 ROOT = Path(__file__).parent.parent
 LEDGER_TESTS = ["tests/flows", "tests/store", "tests/web/test_doors.py"]
+# They use no ledger.
+WITHOUT = [
+    "tests/flows/test_linkage.py",
+    "tests/flows/test_audit.py",
+    "tests/flows/test_audit_input.py",
+]
 
 
 @pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -22,7 +28,16 @@ def test_the_ledgers_tests_hold_on_postgresql() -> None:
         with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE warmline")
         found = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEDGER_TESTS],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                *LEDGER_TESTS,
+                *(f"--ignore={path}" for path in WITHOUT),
+            ],
             cwd=ROOT,
             env={**os.environ, "WARMLINE_DATABASE_URL": f"{url}/warmline"},
             capture_output=True,

@@ -6,7 +6,8 @@ exactly those. A connector raises the errors of `warmline.core.errors` and nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from warmline.core.actions import Action
+from warmline.core.errors import AuthFailed, ConfigError, Throttled, Unreachable, WarmlineError
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome
 
@@ -23,8 +25,11 @@ class Channel(StrEnum):
 
     WEBHOOK = "webhook"  # the vendor posted them
     POLL = "poll"  # we read them
+    HISTORY = "history"  # we read them once, to know who is there: old news sets off nothing
     IMPORT = "import"  # from a file that a person gave
     FORM = "form"  # a candidate's own act on one of our public pages
+    CLOCK = "clock"  # nothing came: time passed
+    OPERATOR = "operator"  # a person's word at the command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,19 @@ class ListsChanges(Protocol):
 
 
 @runtime_checkable
+class FindsMissing(Protocol):
+    """A source whose listings say nothing of what was deleted or merged there."""
+
+    def missing(self, known: Mapping[str, Collection[str]]) -> list[Event]:
+        """`known`: candidate ids of this connection, each with the ids of that person's
+        applications. Those that are not there any more, as `candidate.deleted`,
+        `candidate.merged`, or `candidate.updated` with a deleted application: with the webhook's
+        keys and without a time. Raises AuthFailed, Throttled, Unreachable, Malformed; Refused
+        where so many are missing that lost rights are the likelier cause."""
+        ...
+
+
+@runtime_checkable
 class AppliesActions(Protocol):
     def batch_max(self) -> int:
         """How many actions one call to `apply` may carry."""
@@ -110,26 +128,153 @@ class AppliesActions(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ContactRecord:
+    """A contact as the CRM has it. `emails` as written there, the preferred one first."""
+
+    external_id: str
+    emails: tuple[str, ...] = ()
+    first_name: str = ""
+    last_name: str = ""
+    phones: tuple[str, ...] = ()
+    opted_out: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPage:
+    """`cursor` resumes after this page; empty after the last one."""
+
+    contacts: tuple[ContactRecord, ...]
+    cursor: str = ""
+
+
+@runtime_checkable
+class MergesContacts(Protocol):
+    """A CRM whose duplicate contacts can be found and made one there."""
+
+    def contacts(self, cursor: str = "") -> Iterator[ContactPage]:
+        """Every contact, page by page, after `cursor`."""
+        ...
+
+    def merge(self, primary: str, other: str) -> Outcome:
+        """Make `other` part of `primary`, for good. DONE with the id that stands from then on in
+        `external_id`; ALREADY_DONE where they are one already; REFUSED, LATER or UNKNOWN as in
+        `AppliesActions`. Asking again is safe."""
+        ...
+
+
+class Access(StrEnum):
+    """What is needed of a field at a connection."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the project needs of a connection: each field (`warmline.core.actions.FIELDS`, and
+    `tags`: the candidates' tags), and how."""
+
+    fields: Mapping[str, frozenset[Access]]
+
+
 class Verdict(StrEnum):
-    OK = "ok"
-    MISSING = "missing"  # it is not there: create it
-    FORBIDDEN = "forbidden"  # there, but these credentials or this plan may not use it
-    FAILED = "failed"  # it could not be looked at
+    """How a thing stands that `warmline check` looked at. Each cause has its own word, because
+    each is mended elsewhere."""
+
+    OK = "ok"  # looked at, and as it should be
+    READ_ONLY = "read_only"  # it can be read and must be written too
+    MISSING = "missing"  # it is not there: create it, or set it
+    PLAN = "plan"  # the vendor says that the account's plan does not include it
+    FORBIDDEN = "forbidden"  # the credentials are good and have no right to it: a scope, a role
+    CREDENTIALS = "credentials"  # the vendor refuses the credentials
+    UNREACHABLE = "unreachable"  # nothing answered
+    THROTTLED = "throttled"  # the vendor asks us to wait: check again later
+    FAILED = "failed"  # something answered, and not as it should
+    UNKNOWN = "unknown"  # not seen: nothing there to look at, or no way to see it
+
+    @property
+    def to_mend(self) -> bool:
+        """Whether somebody must do something. What was not seen is neither fine nor wrong."""
+        return self not in (Verdict.OK, Verdict.UNKNOWN)
+
+    @classmethod
+    def worst(cls, verdicts: Iterable[Verdict]) -> Verdict:
+        """The first that is to mend, else the first that was not seen, else OK."""
+        found = list(verdicts)
+        wrong = next((one for one in found if one.to_mend), None)
+        return wrong or next((one for one in found if one is not cls.OK), cls.OK)
+
+    @classmethod
+    def of_answer(cls, status: int, said: str) -> Verdict:
+        """What an HTTP answer that is no success is about: by its status, and where that is 403,
+        by the vendor's own words, since a scope and a plan are refused with the same one."""
+        if status == 403 and not _ABOUT_SCOPES.search(said) and _ABOUT_PLANS.search(said):
+            return cls.PLAN
+        named = {401: cls.CREDENTIALS, 402: cls.PLAN, 403: cls.FORBIDDEN, 429: cls.THROTTLED}
+        return named.get(status, cls.FAILED)
+
+    @classmethod
+    def of_error(cls, error: WarmlineError) -> Verdict:
+        """What a call that ended in this error is about, where its status is not at hand."""
+        kinds = (
+            (AuthFailed, cls.CREDENTIALS),
+            (Throttled, cls.THROTTLED),
+            (Unreachable, cls.UNREACHABLE),
+            (ConfigError, cls.MISSING),
+        )
+        return next((verdict for kind, verdict in kinds if isinstance(error, kind)), cls.FAILED)
+
+
+# Vendors' words in a 403. Scopes come first: "upgrade your app's scopes" is about scopes.
+_ABOUT_SCOPES = re.compile(r"\b(scopes?|permissions?|granted|site admin|role)\b", re.IGNORECASE)
+_ABOUT_PLANS = re.compile(
+    r"\b(plans?|tier|subscription|upgrade[ds]?|edition|package|add-on|licen[cs]e[ds]?|"
+    r"entitle(d|ments?)?|trial|access to this feature|not (available|included|enabled))\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `warmline check`: `what` was looked at, `verdict`, `advice` on what to do."""
+    """One line of `warmline check`: `what` was looked at, `verdict`, `advice` on what to do.
+
+    Where it is about a field that is needed, `field` names it, and `read` and `write` say how each
+    need stands (None: it is not needed); the verdict is the worst of the two.
+    """
 
     what: str
     verdict: Verdict
     advice: str = ""
+    field: str = ""
+    read: Verdict | None = None
+    write: Verdict | None = None
+
+    @classmethod
+    def of_field(
+        cls,
+        field: str,
+        what: str,
+        needed: frozenset[Access],
+        *,
+        read: Verdict,
+        write: Verdict,
+        advice: str = "",
+    ) -> Finding:
+        """The finding on a needed field; of `read` and `write` it keeps what is needed."""
+        kept_read = read if Access.READ in needed else None
+        kept_write = write if Access.WRITE in needed else None
+        verdict = Verdict.worst(one for one in (kept_read, kept_write) if one is not None)
+        return cls(what, verdict, advice, field, kept_read, kept_write)
 
 
 @runtime_checkable
 class Checks(Protocol):
-    def check(self) -> list[Finding]:
-        """Credentials, plan, each field needed. Never raises for what it finds."""
+    def check(self, needs: Needs) -> list[Finding]:
+        """Credentials, rights, and a finding for each field of `needs`, whatever happens: where it
+        could not be looked at, the cause is its verdict. Writes nothing at the vendor. Never
+        raises for what it finds."""
         ...
 
 
@@ -173,7 +318,9 @@ CAPABILITIES: Mapping[str, type] = {
     "receives_webhooks": ReceivesWebhooks,
     "parses": Parses,
     "lists_changes": ListsChanges,
+    "finds_missing": FindsMissing,
     "applies_actions": AppliesActions,
+    "merges_contacts": MergesContacts,
     "checks": Checks,
     "sends_mail": SendsMail,
 }

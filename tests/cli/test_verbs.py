@@ -288,18 +288,3 @@ def test_settle_with_nothing_to_settle(warmline: Run, folder: Path) -> None:
     sentence(warmline("settle", "7", "--project", folder), "--arrived or --send")
     said = warmline("settle", "7", "--arrived", "--send", "--project", folder)
     sentence(said, "not both")
-
-
-def test_check_without_its_vendors_names_what_is_wrong(warmline: Run, folder: Path) -> None:
-    """Nothing listens at the sandbox's addresses here: each connection says so, and no more."""
-    text = (folder / "warmline.yaml").read_text()
-    for port in ("8801", "8802", "8804"):
-        text = text.replace(port, "1")
-    (folder / "warmline.yaml").write_text(text)
-    said = warmline("check", "--project", folder)
-    assert said.code == 1
-    assert re.search(r"failed\s+ats: ", said.out)
-    assert re.search(r"failed\s+crm: ", said.out)
-    assert re.search(r"failed\s+mail: ", said.out)
-    assert re.search(r"ok\s+export: ", said.out)
-    assert re.search(r"^\d+ to mend$", said.err, re.MULTILINE)

@@ -12,7 +12,7 @@ from warmline.config.sequences import LoadedSequence
 from warmline.core.actions import FIELDS
 from warmline.core.errors import ConfigError
 from warmline.core.events import EventKind, StageKind
-from warmline.core.segments import Segment
+from warmline.core.segments import Segment, default_rules
 from warmline.flows.runtime import build
 
 YAML = "warmline.yaml"
@@ -31,8 +31,13 @@ def test_the_starter_project_loads_and_its_connectors_take_their_settings(folder
     welcome: LoadedSequence = project.sequences["welcome"]
     assert [step.day for step in welcome.sequence.steps] == [0, 3, 7]
     assert welcome.segment is Segment.ACTIVE_APPLICANT
-    assert project.segment_rules.archived_after_days == 731
-    assert project.segment_rules.late_stages == {StageKind.FINAL, StageKind.OFFER}
+    rules = project.segment_rules
+    assert (rules.archived_after_months, rules.nurture_above) == (24, 10)
+    assert rules.late_stages == (StageKind.FINAL, StageKind.OFFER)
+    # What the starter writes out is what a project without rules of its own has.
+    assert [(r.segment, r.name, r.when.text if r.when else "") for r in rules.rules] == list(
+        default_rules()
+    )
 
 
 def test_the_triggers_of_the_starter_have_stable_names(folder: Folder) -> None:
@@ -116,7 +121,10 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ROW, ROW + " with: {sequence: welcome},", ("'sequence'", "expected"),
     ),
     "an action for a system that takes none": (
-        ROW, ROW.replace("in: crm", "in: ats"), ("in is 'ats'", "expected one of ['crm']"),
+        ROW, ROW.replace("in: crm", "in: mail"), ("in is 'mail'", "expected one of"),
+    ),
+    "an action that its system cannot": (
+        ROW, ROW.replace("in: crm", "in: ats"), ("'ats' cannot", "expected one of"),
     ),
     "an event of a system that tells none": (
         ROW, ROW.replace("from: ats", "from: mail"), ("from is 'mail'", "expected one of"),

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmline.core.actions import ActionKind
+from warmline.core.conditions import BadCondition, Condition
 from warmline.core.events import Event, EventKind
-from warmline.core.triggers import BadCondition, Condition, Trigger, TriggerMap, matching
+from warmline.core.triggers import Trigger, TriggerMap, matching
 
 CONTEXT: dict[str, Any] = {
     "event": {"kind": "application.stage_changed", "word": "candidate_stage_change"},

@@ -6,6 +6,7 @@ is killed, and a sender that comes again until it is answered 200, as Greenhouse
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -50,6 +51,7 @@ LITTLE_ROOM = (
     f"import os, resource as r, sys; {_LIMIT}; os.execvp(sys.argv[1], sys.argv[1:])",
 )
 needs_postgres = pytest.mark.skipif(bool(postgres.WHY_NOT), reason=postgres.WHY_NOT)
+KNOWN = 2500  # candidates in the ATS, more than any test here posts
 stores = pytest.mark.parametrize(
     "store", ["sqlite", pytest.param("postgresql", marks=needs_postgres)]
 )
@@ -69,6 +71,7 @@ def _house(
         Simulators() as simulators,
         warmline(folder / "project", simulators, url, **environment) as made,
     ):
+        simulators.knows(KNOWN)
         if faults:
             simulators.crm_fails(faults)
         try:
@@ -164,9 +167,11 @@ def test_i10_i4_i3_ten_kills_lose_nothing_and_double_nothing(
         made.at_rest(within_s=REST_S)
 
         ledger = made.ledger
+        wait_for(lambda: not ledger.untagged(), within_s=REST_S, what="everybody is tagged")
         # I1: what was answered 200 is there, once, and has been read.
         assert _lost(poster, made) == []
-        assert ledger.statuses("delivery") == {"interpreted": count}
+        assert ledger.count("delivery", "channel = 'webhook' AND status = 'interpreted'") == count
+        assert set(ledger.statuses("delivery")) == {"interpreted"}
         assert ledger.count("application") == count
         # I3: one person, one candidate, one contact.
         assert ledger.count("candidate") == len(people)
@@ -175,6 +180,10 @@ def test_i10_i4_i3_ten_kills_lose_nothing_and_double_nothing(
         assert set(ledger.statuses("action")) <= {"done", "already_done"}
         # I4: never two mails; one, unless nobody knows.
         _one_mail_each(simulators, made, people)
+        # Everybody is tagged in the ATS, once.
+        writes = simulators.tag_writes()
+        assert len(writes) == len(people)
+        assert {(row["tag"], row["writes"]) for row in writes} == {("warmline:active_applicant", 1)}
 
 
 def _lost(poster: Poster, made: Warmline) -> list[str]:
@@ -263,3 +272,41 @@ def test_i1_on_a_full_disk_nothing_is_acknowledged_and_nothing_is_lost(tmp_path:
         made.at_rest(within_s=REST_S)
         _one_mail_each(simulators, made, {post.email for post in posts})
         assert len(simulators.contacts()) == 400
+
+
+@stores
+def test_i10_segment_apply_killed_and_started_again_tags_everybody_once(
+    store: str, tmp_path: Path
+) -> None:
+    """Five kills while the ATS is read and tagged; the first sync waits for the end of it."""
+    people, rng = 400, random.Random(store)
+    with (
+        database(store) as url,
+        Simulators() as simulators,
+        warmline(tmp_path / "project", simulators, url) as made,
+    ):
+        simulators.history(people)
+        sql = "DELETE FROM warmline_cursor"  # as if nothing had been read or tagged yet
+        made.ledger.write(sql)
+        for kill in range(KILLS // 2):
+            process = made.begin("segment", "--apply")
+            already = len(simulators.tag_writes())
+            if kill:
+                wait_for(
+                    lambda: len(simulators.tag_writes()) > already or process.poll() is not None,  # noqa: B023
+                    within_s=60,
+                    what="a tag",
+                )
+            time.sleep(rng.random())
+            process.kill()
+            process.wait()
+        ended = made.verb("segment", "--apply", "--json")
+        assert ended.returncode == 0, ended.stderr
+        found = json.loads(ended.stdout)
+        assert found["candidates"] == sum(found["counts"].values()) == people
+        assert found["first_sync_allowed"]
+        assert found["records_without_their_tag"] == {"ats": 0}
+        writes = simulators.tag_writes()
+        assert len(writes) == people
+        assert {row["writes"] for row in writes} == {1}
+        assert simulators.contacts() == []

@@ -86,7 +86,7 @@ def addresses(*values: str) -> list[dict[str, str]]:
 
 
 def ranked() -> list[str]:
-    rows = CandidateEmail.objects.order_by("rank", "id")
+    rows = CandidateEmail.objects.order_by(*CandidateEmail.PREFERRED_FIRST)
     return list(rows.values_list("normal", flat=True))
 
 
@@ -185,7 +185,7 @@ def test_i5_an_opt_out_and_the_link_it_waits_for_cannot_miss_each_other(
         interpret.drain(house.runtime, "crm")
     other.join()
     house.settle()
-    assert Event.objects.get().effect == EventEffect.APPLIED
+    assert Event.objects.get(connection="crm").effect == EventEffect.APPLIED
 
 
 def read_of_the_interview_alone(house: House) -> dict[str, Any]:

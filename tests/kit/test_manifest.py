@@ -87,6 +87,40 @@ def test_a_capability_that_is_none_is_named(tmp_path: Path) -> None:
     assert "lists_changes" in str(caught.value)
 
 
+# Actions
+
+
+def test_each_says_which_actions_it_carries_out() -> None:
+    assert {name: m.actions for name, m in manifests().items() if m.actions} == {
+        "greenhouse": {"candidate.tag"},
+        "hubspot": {"contact.upsert"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "actions", "reason"),
+    [
+        (["applies_actions"], None, "found none"),
+        (["applies_actions"], [], "found none"),
+        (
+            ["applies_actions"],
+            ["contact.upsert", "pigeon.send"],
+            r"unknown actions \['pigeon.send'\]",
+        ),
+        (["parses"], ["contact.upsert"], "expected none"),
+    ],
+)
+def test_actions_are_declared_by_those_who_apply_them(
+    tmp_path: Path, capabilities: list[str], actions: list[str] | None, reason: str
+) -> None:
+    path = tmp_path / "manifest.toml"
+    lines = ['title = "X"', 'role = "ats"', 'class = "X"', f"capabilities = {capabilities}"]
+    path.write_text("\n".join([*lines, *([] if actions is None else [f"actions = {actions}"])]))
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_manifest(path)
+    assert str(caught.value).startswith(str(path))
+
+
 # Signatures
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from warmline.sandbox.clock import VirtualClock
+from tests.sandbox.conftest import Receiver
+from warmline.sandbox.clock import VirtualClock, parse_iso
+from warmline.sandbox.greenhouse.history import PASTS
 from warmline.sandbox.greenhouse.tables import RESOURCES
 from warmline.sandbox.serve import Sandbox
 
@@ -207,6 +211,142 @@ def test_tags_are_put_on_by_tag_and_taken_off_by_row(box: Sandbox, ats: httpx.Cl
     assert ats.delete(f"{path}/{tag['id']}").status_code == 404
     assert ats.delete(f"{path}/{applied.json()['id']}").status_code == 204
     assert ats.get(C, params={"ids": candidate}).json()[0]["tags"] == []
+
+
+def test_a_tag_goes_on_once_and_names_are_shown_once(box: Sandbox, ats: httpx.Client) -> None:
+    tagging = box.greenhouse.world.tagging
+    twins = [tagging.add("Twin")["id"] for _ in range(2)]
+    candidate = box.greenhouse.apply(tags=["Go"])["candidate_id"]
+    path = "/v3/applied_candidate_tags"
+    rows = [
+        ats.post(path, json={"candidate_id": candidate, "candidate_tag_id": tag}) for tag in twins
+    ]
+    again = ats.post(path, json={"candidate_id": candidate, "candidate_tag_id": twins[0]})
+    assert again.status_code == 422
+    assert again.json()["errors"][0]["field"] == "candidate_tag_id"
+    assert ats.get(C, params={"ids": candidate}).json()[0]["tags"] == ["Go", "Twin"]
+    ats.delete(f"{path}/{rows[0].json()['id']}")
+    assert ats.get(C, params={"ids": candidate}).json()[0]["tags"] == ["Go", "Twin"]
+    ats.delete(f"{path}/{rows[1].json()['id']}")
+    assert ats.get(C, params={"ids": candidate}).json()[0]["tags"] == ["Go"]
+    assert httpx.get(f"{box.greenhouse_url}/_control/tag_writes").json() == [
+        {"candidate_id": candidate, "tag": "Twin", "writes": 3, "removals": 2}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "tag", "field"),
+    [(999, None, "candidate_id"), (None, 999, "candidate_tag_id"), ("x", None, "candidate_id")],
+)
+def test_a_tag_needs_a_candidate_and_a_tag(
+    box: Sandbox, ats: httpx.Client, candidate: object, tag: object, field: str
+) -> None:
+    body = {
+        "candidate_id": candidate or box.greenhouse.apply()["candidate_id"],
+        "candidate_tag_id": tag or box.greenhouse.world.tagging.named("Go"),
+    }
+    answer = ats.post("/v3/applied_candidate_tags", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_tagging_changes_the_candidate_and_is_told(
+    box: Sandbox, ats: httpx.Client, clock: VirtualClock, receiver: Receiver
+) -> None:
+    candidate = box.greenhouse.apply(tags=[])["candidate_id"]
+    box.greenhouse.set_webhook(receiver.url, "k")
+    receiver.calls.clear()
+    clock.advance(60)
+    body = {
+        "candidate_id": candidate,
+        "candidate_tag_id": box.greenhouse.world.tagging.named("Go"),
+    }
+    row = ats.post("/v3/applied_candidate_tags", json=body).json()
+    shown = ats.get(C, params={"ids": candidate}).json()[0]
+    assert (shown["tags"], shown["updated_at"]) == (["Go"], "2026-03-02T09:01:00.000Z")
+    ats.delete(f"/v3/applied_candidate_tags/{row['id']}")
+    box.greenhouse.outbox.deliver_due()
+    told = [json.loads(body) for _, body in receiver.calls]
+    assert [one["action"] for one in told] == ["update_candidate"] * 2
+    assert [one["payload"]["candidate"]["tags"] for one in told] == [["Go"], []]
+
+
+def test_deleting_a_tag_takes_it_off_everybody(box: Sandbox, ats: httpx.Client) -> None:
+    candidate = box.greenhouse.apply(tags=["Go", "French"])["candidate_id"]
+    tag = box.greenhouse.world.tagging.named("Go")
+    assert ats.delete(f"/v3/candidate_tags/{tag}").status_code == 204
+    assert ats.delete(f"/v3/candidate_tags/{tag}").status_code == 404
+    assert ats.get(C, params={"ids": candidate}).json()[0]["tags"] == ["French"]
+    assert tag not in [row["id"] for row in ats.get("/v3/candidate_tags").json()]
+    assert box.greenhouse.world.tagging.named("Go") != tag
+
+
+def test_a_patch_of_tags_replaces_them(box: Sandbox, ats: httpx.Client) -> None:
+    candidate = box.greenhouse.apply(tags=["Go", "French"])["candidate_id"]
+    assert ats.patch(f"{C}/{candidate}", json={"tags": ["Figma", "Go"]}).status_code == 204
+    assert ats.get(C, params={"ids": candidate}).json()[0]["tags"] == ["Figma", "Go"]
+    rows = ats.get("/v3/applied_candidate_tags", params={"candidate_ids": candidate}).json()
+    assert len(rows) == 2
+
+
+def test_a_private_candidate_is_a_stub_to_who_may_not_see(box: Sandbox, ats: httpx.Client) -> None:
+    candidate = box.greenhouse.apply(tags=["Go"])["candidate_id"]
+    ats.patch(f"{C}/{candidate}", json={"is_private": True})
+    assert ats.get(C).json()[0]["first_name"]
+    box.greenhouse.sees_private = False
+    stub = ats.get(C).json()[0]
+    assert (stub["id"], stub["private"], stub["first_name"]) == (candidate, True, None)
+    assert ats.get("/v3/applied_candidate_tags").json() == []
+    body = {
+        "candidate_id": candidate,
+        "candidate_tag_id": box.greenhouse.world.tagging.named("French"),
+    }
+    assert ats.post("/v3/applied_candidate_tags", json=body).status_code == 403
+
+
+def test_a_past_for_many_is_made_quickly_and_untold(
+    box: Sandbox, ats: httpx.Client, clock: VirtualClock, receiver: Receiver
+) -> None:
+    gh = box.greenhouse
+    gh.set_webhook(receiver.url, "k")
+    made = gh.add_history(90, seed=5)
+    assert gh.outbox.state()["waiting"] == 0
+    assert Counter(row["past"] for row in made) == dict.fromkeys(PASTS, 10)
+    statuses: dict[str, set[tuple[bool, str, str]]] = {}
+    for row in made:
+        candidate = gh.world.candidates.get(row["candidate_id"])
+        last = gh.world.applications.where("candidate_id", row["candidate_id"])[-1]
+        stage = "Final Interview" if last["stage_name"] == "Final Interview" else "another"
+        told = (last["prospect"], last["status"], stage)
+        statuses.setdefault(row["past"], set()).add(told)
+        age = clock() - parse_iso(candidate["updated_at"])
+        low, high = PASTS[row["past"]]
+        assert timedelta(days=low) <= age <= timedelta(days=high, seconds=1)
+        assert candidate["created_at"] <= candidate["updated_at"]
+    assert statuses == {
+        "in_pipeline": {(False, "in_process", "another")},
+        "at_final": {(False, "in_process", "Final Interview")},
+        "rejected_at_final": {(False, "rejected", "Final Interview")},
+        "rejected_early": {(False, "rejected", "another")},
+        "prospect": {(True, "in_process", "another")},
+        "hired": {(False, "hired", "Final Interview")},
+        "came_back": {(False, "in_process", "another")},
+        "rejected_at_final_long_ago": {(False, "rejected", "Final Interview")},
+        "prospect_long_ago": {(True, "in_process", "another")},
+    }
+    assert gh.apply()["applied_at"] == "2026-03-02T09:00:00.000Z"  # and time is as before
+    assert gh.outbox.state()["waiting"] == 1
+    asked = httpx.post(f"{box.greenhouse_url}/_control/do/add_history", json={"number": 9})
+    assert len(asked.json()) == 9
+
+
+def test_some_have_a_profile_page_and_all_an_employer(box: Sandbox, ats: httpx.Client) -> None:
+    for _ in range(6):
+        box.greenhouse.apply()
+    rows = ats.get(C).json()
+    links = [item["value"] for row in rows for item in row["social_media_addresses"]]
+    assert len(links) == len(set(links)) == 3
+    assert all(row["company"] and row["addresses"] for row in rows)
 
 
 def test_notes_show_visibility_under_another_name(box: Sandbox, ats: httpx.Client) -> None:

@@ -37,6 +37,7 @@ from warmline.store.models import (
     Incident,
     Interview,
     Job,
+    Likeness,
     Message,
     Stage,
     Suppression,
@@ -128,6 +129,15 @@ def _runs() -> tuple[Callable[[], object], ...]:
     return lambda: enrolment(a), lambda: enrolment(a)
 
 
+def _likeness() -> tuple[Callable[[], object], ...]:
+    a, b = candidate(), candidate()
+
+    def pair() -> object:
+        return Likeness.objects.create(one=a, other=b, found_at=NOW)
+
+    return pair, pair
+
+
 def _steps() -> tuple[Callable[[], object], ...]:
     one = enrolment(candidate())
     return lambda: message(one), lambda: message(one)
@@ -155,6 +165,7 @@ ONCE: dict[str, tuple[type[Model], Callable[[], tuple[Callable[[], object], ...]
         connection="ats", external_id="1", name="Offer"))),
     "interview_once": (Interview, _pair(lambda: Interview.objects.create(
         connection="ats", external_id="1", as_of=NOW))),
+    "likeness_once": (Likeness, _likeness),
     "cursor_once": (Cursor, _pair(lambda: Cursor.objects.create(connection="ats", stream="s"))),
     "I8 incident_once": (Incident, _pair(lambda: incident("k"))),
 }  # fmt: skip

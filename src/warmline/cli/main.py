@@ -54,12 +54,15 @@ def check(
     offline: Annotated[
         bool, typer.Option("--offline", help="only the files; ask no vendor")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="for scripts, on standard output")
+    ] = False,
 ) -> None:
-    """Check the project folder, then each connection: credentials and every field needed."""
+    """Check the project folder, then each connection, every field needed, and the webhooks."""
     _, loaded = open_project(project)
-    from warmline.cli.verbs import check as run
+    from warmline.cli.check import check as run
 
-    run(loaded, offline=offline)
+    run(loaded, offline=offline, as_json=as_json)
 
 
 @app.command()
@@ -98,6 +101,59 @@ def import_(
     from warmline.cli.verbs import import_files as run
 
     run(loaded, connection)
+
+
+@app.command()
+@sentences
+def audit(
+    export: Annotated[
+        Path | None, typer.Argument(help="CSV, JSON, XLSX or Parquet, also gzipped")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option("--from", help="a connection to read instead of an export")
+    ] = None,
+    maps: Annotated[
+        list[str] | None, typer.Option("--map", help="FIELD=HEADER, as often as needed")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="a YAML file of `field: header` lines")
+    ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="of the export, where it is found wrongly")
+    ] = "auto",
+    date_order: Annotated[str, typer.Option(help="of 03/04/2026: auto, dmy or mdy")] = "auto",
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="where the report goes (default: audit/EXPORT)")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="where a stopped audit goes on (default: audit/work)")
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(help="exit status 1 on RULE, RULE>50, RULE>1% or any; as often as needed"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print findings.json")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Audit an ATS export, or a connection: duplicates, addresses, gaps, dates, opt-outs."""
+    from warmline.cli.audit import Options
+    from warmline.cli.audit import audit as run
+
+    run(
+        Options(
+            export=export,
+            connection=connection,
+            project=project,
+            maps=maps or (),
+            mapping=mapping,
+            encoding=encoding,
+            date_order=date_order,
+            out=out_folder,
+            work=work,
+            fail_on=fail_on or (),
+            as_json=as_json,
+        )
+    )
 
 
 @app.command()
@@ -149,6 +205,113 @@ def settle(
     from warmline.cli.verbs import settle as run
 
     run(message, arrived=arrived, send=send)
+
+
+@app.command()
+@sentences
+def segment(
+    project: ProjectOption = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="keep the placements and write the tags in the ATS")
+    ] = False,
+    read: Annotated[
+        bool, typer.Option("--read/--no-read", help="read the whole ATS first, where it never was")
+    ] = True,
+    moves: Annotated[
+        Path | None, typer.Option("--moves", help="write everybody who moves to this CSV file")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """Who is in which segment, and who would move; --apply tags them in the ATS."""
+    _, loaded = open_project(project)
+    from warmline.cli.segment import segment as run
+
+    run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
+
+
+merge_app = typer.Typer(
+    help="Who may be one person; the journal of merges; duplicates in the CRM.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(merge_app, name="merge")
+JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
+
+
+@merge_app.command()
+@sentences
+def review(
+    pair: Annotated[int | None, typer.Argument(help="a pair of the list")] = None,
+    join: Annotated[bool, typer.Option("--join", help="they are one person")] = False,
+    apart: Annotated[bool, typer.Option("--apart", help="they are two people")] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Candidates who may be one person: list them, or give your word on a pair."""
+    _, loaded = open_project(project)
+    from warmline.cli import merge
+
+    if pair is None:
+        merge.show(as_json=as_json)
+    else:
+        merge.decide(loaded, pair, join=join, apart=apart)
+
+
+@merge_app.command()
+@sentences
+def find(project: ProjectOption = None) -> None:
+    """Compare all candidates, and put probable pairs on the review list."""
+    _, loaded = open_project(project)
+    from warmline.cli import merge
+
+    merge.find(loaded)
+
+
+@merge_app.command()
+@sentences
+def log(
+    days: Annotated[int, typer.Option(help="how far back", min=1)] = 90,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """The journal of merges, newest first."""
+    _, loaded = open_project(project)
+    from warmline.cli import merge
+
+    merge.journal(loaded, days=days, as_json=as_json)
+
+
+@merge_app.command()
+@sentences
+def undo(
+    merge: Annotated[int, typer.Argument(help="the merge's number")],
+    project: ProjectOption = None,
+) -> None:
+    """Take a merge back, and keep the two apart."""
+    _, loaded = open_project(project)
+    from warmline.cli.merge import undo as run
+
+    run(loaded, merge)
+
+
+@merge_app.command()
+@sentences
+def crm(
+    connection: Annotated[
+        str | None, typer.Option("--connection", help="the CRM; default: the only one")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="merge there; it cannot be undone")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="the report as CSV")] = None,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Duplicate contacts in the CRM: the report; with --apply they are merged there."""
+    _, loaded = open_project(project)
+    from warmline.cli.merge_crm import crm as run
+
+    run(loaded, connection=connection, apply=apply, out=out, as_json=as_json)
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 
-import typer
 from django.db.models import Count, Q
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,40 +20,10 @@ from warmline.flows.reconcile import poll
 from warmline.flows.runtime import Runtime, build, utc_now
 from warmline.flows.settle import settle as give_word
 from warmline.flows.settle import waiting_for_a_word
-from warmline.ports import Channel, Verdict
+from warmline.ports import Channel
 from warmline.store.models import Action, Delivery
 from warmline.store.sole import SoleRunner
 from warmline.store.statuses import ActionStatus, DeliveryStatus
-
-_MARKS = {
-    Verdict.OK: "[green]ok[/green]",
-    Verdict.MISSING: "[red]missing[/red]",
-    Verdict.FORBIDDEN: "[red]forbidden[/red]",
-    Verdict.FAILED: "[red]failed[/red]",
-}
-
-
-def check(loaded: Project, *, offline: bool) -> None:
-    runtime = build(loaded)
-    steps = sum(len(s.sequence.steps) for s in loaded.sequences.values())
-    where = escape(str(loaded.folder / "warmline.yaml"))
-    out.print(
-        f"[green]ok[/green]  {where}: {len(loaded.connections)} "
-        f"connections, {len(loaded.triggers.triggers)} triggers, {len(loaded.sequences)} "
-        f"sequences with {steps} steps"
-    )
-    if offline:
-        return
-    wrong = 0
-    for name in runtime.connections_that("checks"):
-        for finding in runtime.connectors[name].check():
-            wrong += finding.verdict is not Verdict.OK
-            advice = f": {finding.advice}" if finding.advice else ""
-            said = escape(f"{name}: {finding.what}{advice}")
-            out.print(f"{_MARKS[finding.verdict]}  {said}", soft_wrap=True)
-    if wrong:
-        err.print(f"{wrong} to mend")
-        raise typer.Exit(1)
 
 
 def triggers(loaded: Project) -> None:
@@ -101,7 +70,8 @@ def explain(loaded: Project, query: str) -> None:
     for candidate in found:
         e = explained.explain(runtime, candidate)
         say(f"candidate {candidate.pk}: {candidate.name or '(no name)'}", style="bold")
-        say(f"segment      {e.segment}: {e.segment_rule}")
+        if e.placement is not None:
+            say(f"segment      {e.placement.segment}: {e.placement.rule} ({e.seen})")
         say(f"addresses    {', '.join(e.known.emails) or 'none'}")
         if candidate.owner_name or candidate.owner_email:
             say(f"recruiter    {candidate.owner_name} {candidate.owner_email}")
@@ -135,7 +105,7 @@ def replay(loaded: Project, delivery_id: int) -> None:
     kept = interpret.replay(runtime, delivery_id)
     if kept is None:
         raise WarmlineError(f"there is no delivery {delivery_id}")
-    drained = _drain_alone(runtime)
+    drained = drain_alone(runtime)
     if kept.status != DeliveryStatus.RECEIVED:
         why = (
             "was applied when it came"
@@ -172,12 +142,12 @@ def settle(message_id: int | None, *, arrived: bool, send: bool) -> None:
         return
     if arrived == send:
         raise WarmlineError("say --arrived or --send", hint="one of them, not both")
-    give_word(message_id, arrived=arrived, who=_who(), now=utc_now())
+    give_word(message_id, arrived=arrived, who=who(), now=utc_now())
     sent = "counts as arrived" if arrived else "will be sent"
     out.print(f"message {message_id} {sent}")
 
 
-def _who() -> str:
+def who() -> str:
     """Whose word it is. In a container the user's number may have no name."""
     try:
         return getpass.getuser()
@@ -206,7 +176,7 @@ def import_files(loaded: Project, name: str | None) -> None:
                 channel=Channel.IMPORT,
                 seen=lambda rows, task=task: progress.advance(task, rows),  # type: ignore[misc]
             )
-        applied = _drain_alone(runtime)
+        applied = drain_alone(runtime)
         counts = dict(
             Delivery.objects.filter(connection=source).values_list("status").annotate(n=Count("id"))
         )
@@ -223,7 +193,7 @@ def import_files(loaded: Project, name: str | None) -> None:
             out.print(f"  and {bad.count() - 20} more; they are incidents on the overview")
 
 
-def _drain_alone(runtime: Runtime) -> bool:
+def drain_alone(runtime: Runtime) -> bool:
     """Interpret what waits in this process, unless a running Warmline will. Mail and vendor calls
     are left to `warmline up`."""
     try:

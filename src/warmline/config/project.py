@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from warmline.config.settings import value_or_file
 from warmline.config.yaml_lines import Lines, read_yaml
 from warmline.core.actions import FIELDS, ActionKind
 from warmline.core.candidates import normal_email
+from warmline.core.conditions import BadCondition, Condition
 from warmline.core.errors import ConfigError
 from warmline.core.events import EventKind, StageKind
-from warmline.core.segments import SegmentRules
+from warmline.core.segments import Rule, Segment, SegmentRules, default_rules
 from warmline.core.sequences import StepClass
-from warmline.core.triggers import OWN, BadCondition, Condition, Trigger, TriggerMap
+from warmline.core.triggers import OWN, Trigger, TriggerMap
 
 FILE = "warmline.yaml"
 
@@ -61,11 +63,38 @@ class MailFile(_Strict):
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
 
 
+class RuleFile(_Strict):
+    """A row of `segments.rules`."""
+
+    segment: Segment
+    name: str = Field(min_length=1, max_length=100)
+    when: str = ""
+
+
+class EngagementFile(_Strict):
+    """How a passive lead's engagement score decays, and the line above which they are nurtured."""
+
+    half_life_days: float = Field(default=90, gt=0, le=3650)
+    nurture_above: float = Field(default=10, ge=0)
+
+
+def _default_rules() -> tuple[RuleFile, ...]:
+    return tuple(
+        RuleFile(segment=segment, name=name, when=when) for segment, name, when in default_rules()
+    )
+
+
 class SegmentsFile(_Strict):
-    """The two figures in the rules of `core.segments`."""
+    """The rules of `core.segments` and the figures in them; the tags that recruiters see."""
 
     late_stages: tuple[StageKind, ...] = (StageKind.FINAL, StageKind.OFFER)
     archived_after_months: int = Field(default=24, ge=1, le=120)
+    engagement: EngagementFile = Field(default_factory=EngagementFile)
+    rules: tuple[RuleFile, ...] = Field(default_factory=_default_rules)
+    tags: dict[Segment, str] = Field(default_factory=dict)
+
+    def tag(self, segment: Segment) -> str:
+        return self.tags.get(segment) or f"warmline:{segment}"
 
 
 class TriggerFile(_Strict):
@@ -112,19 +141,13 @@ class Project:
     connections: Mapping[str, Connection]
     triggers: TriggerMap
     sequences: Mapping[str, LoadedSequence]
+    segment_rules: SegmentRules
     lines: Lines = field(default_factory=Lines, repr=False, compare=False)
 
     def fault(self, where: tuple[str | int, ...], reason: str, *, hint: str = "") -> ConfigError:
         """What is wrong at this place of warmline.yaml, found after it was read."""
         file = str(self.folder / FILE)
         return ConfigError(reason, file=file, line=self.lines.of(where), hint=hint)
-
-    @property
-    def segment_rules(self) -> SegmentRules:
-        segments = self.file.segments
-        # A month as 30.44 days: 24 of them are two years.
-        days = round(segments.archived_after_months * 30.44)
-        return SegmentRules(frozenset(segments.late_stages), days)
 
     @property
     def public_url(self) -> str:
@@ -171,6 +194,7 @@ def load(folder: Path) -> Project:
         },
         triggers=TriggerMap(check.triggers()),
         sequences=sequences,
+        segment_rules=check.segment_rules(),
         lines=lines,
     )
 
@@ -217,6 +241,58 @@ class _Check:
             raise self.fail(
                 ("public_url",),
                 f"public_url is {self.file.public_url!r}; expected https://your.host",
+            )
+
+    def segment_rules(self) -> SegmentRules:
+        """The rules compiled. The last one, and no other, holds for everybody: so each candidate
+        is in exactly one segment."""
+        segments, last = self.file.segments, len(self.file.segments.rules) - 1
+        if last < 0:
+            raise self.fail(("segments", "rules"), "segments.rules is empty; expected at least one")
+        rules = SegmentRules(
+            rules=tuple(self._rule(i, row) for i, row in enumerate(segments.rules)),
+            late_stages=segments.late_stages,
+            archived_after_months=segments.archived_after_months,
+            half_life=timedelta(days=segments.engagement.half_life_days),
+            nurture_above=segments.engagement.nurture_above,
+        )
+        for i, (rule, row) in enumerate(zip(rules.rules, segments.rules, strict=True)):
+            where = ("segments", "rules", i)
+            if (rule.when is None) != (i == last):
+                raise self.fail(
+                    where,
+                    f"the rule {rule.name!r} "
+                    + (
+                        "has a `when:`; expected the last rule to take everybody who is left"
+                        if i == last
+                        else "has no `when:`; only the last rule takes everybody"
+                    ),
+                )
+            try:
+                rules.check(rule)
+            except BadCondition as error:
+                raise self.fail(
+                    (*where, "when"),
+                    f"when is {row.when!r}: {error}; expected true or false in CEL over active, "
+                    "applied, rejected, hired, reached, months_quiet, score, late_stages and "
+                    "archived_after_months",
+                ) from None
+        self._tags()
+        return rules
+
+    def _rule(self, i: int, row: RuleFile) -> Rule:
+        try:
+            return Rule(row.segment, row.name, Condition(row.when) if row.when else None)
+        except BadCondition as error:
+            raise self.fail(
+                ("segments", "rules", i, "when"), f"when is {row.when!r}, which is no CEL: {error}"
+            ) from None
+
+    def _tags(self) -> None:
+        names = [self.file.segments.tag(segment).casefold() for segment in Segment]
+        if len(set(names)) < len(names):
+            raise self.fail(
+                ("segments", "tags"), "two segments have the same tag; expected four different ones"
             )
 
     def triggers(self) -> tuple[Trigger, ...]:

@@ -10,12 +10,13 @@ from enum import StrEnum
 
 class ActionKind(StrEnum):
     CONTACT_UPSERT = "contact.upsert"  # look up, then create or update, the contact in the CRM
+    CANDIDATE_TAG = "candidate.tag"  # put the segment's tag on each of the candidate's ATS records
     SEQUENCE_ENROL = "sequence.enrol"  # put the candidate on a sequence; done by Warmline itself
 
 
 # Kinds whose repetition changes nothing. After a lost answer they are simply done again, many at a
 # time; any other kind is looked for first, one by one (`find`).
-REPEATABLE = frozenset({ActionKind.CONTACT_UPSERT})
+REPEATABLE = frozenset({ActionKind.CONTACT_UPSERT, ActionKind.CANDIDATE_TAG})
 
 # What `pass:` may name, with what each holds. One table: config checks it, docs print it.
 FIELDS: Mapping[str, str] = {
@@ -39,8 +40,19 @@ class ContactRef:
 
 
 @dataclass(frozen=True, slots=True)
+class TagChange:
+    """`add` this tag to each of `records` (ids there), take each of `remove` off, and leave every
+    other tag alone. What is so already needs no write."""
+
+    records: tuple[str, ...]
+    add: str
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
-    """`key` makes it happen once: the same key is never applied twice with effect."""
+    """`key` makes it happen once: the same key is never applied twice with effect. `tags` is what
+    `candidate.tag` is about."""
 
     key: str
     kind: ActionKind
@@ -48,3 +60,4 @@ class Action:
     contact: ContactRef = field(default_factory=ContactRef)
     fields: Mapping[str, str] = field(default_factory=dict)
     occurred_at: datetime | None = None
+    tags: TagChange | None = None

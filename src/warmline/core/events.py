@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     MESSAGE_OPENED = "message.opened"
     MESSAGE_CLICKED = "message.clicked"
     MESSAGE_REPLIED = "message.replied"
+    CANDIDATE_SEGMENTED = "candidate.segmented"
     CANDIDATE_REENGAGED = "candidate.reengaged"
     CANDIDATE_UNSUBSCRIBED = "candidate.unsubscribed"
     CONSENT_GIVEN = "consent.given"
@@ -77,7 +78,9 @@ class CandidateFacts:
     """What one system says of one person. `None` means "not said", which is not "empty".
 
     `emails` are as the vendor wrote them, the preferred one first. `can_email=False` is the
-    vendor's own do-not-contact mark. `gone` says that the record was deleted or anonymised.
+    vendor's own do-not-contact mark. `links` are profile pages (LinkedIn, GitHub, …) as written;
+    `created_at` is when the record came into being there. `gone` says that the record was deleted
+    or anonymised.
     """
 
     external_id: str
@@ -88,6 +91,10 @@ class CandidateFacts:
     tags: tuple[str, ...] | None = None
     can_email: bool | None = None
     owner: Person | None = None
+    links: tuple[str, ...] = ()
+    employer: str | None = None
+    place: str | None = None
+    created_at: datetime | None = None
     gone: bool = False
     merged_into: str | None = None
 

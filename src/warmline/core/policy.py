@@ -26,6 +26,7 @@ class CandidateState:
     do_not_contact: bool = False
     merged: bool = False
     erased: bool = False
+    nurture_hold: str = ""  # why the segment is not nurtured
     applications: Collection[tuple[ApplicationStatus, StageKind | None]] = ()
 
 
@@ -50,7 +51,7 @@ def hold_reason(
     if now - due_at > OVERDUE_AFTER:
         return OVERDUE
     if step_class is StepClass.MARKETING:
-        return _pipeline_hold(state.applications)
+        return _pipeline_hold(state.applications) or state.nurture_hold
     return ""
 
 

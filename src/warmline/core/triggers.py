@@ -6,41 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import cel
-
 from warmline.core.actions import ActionKind
+from warmline.core.conditions import Condition
 from warmline.core.events import Event, EventKind
 
 # The target of what Warmline does itself (enrolling in a sequence).
 OWN = "warmline"
-
-
-class BadCondition(ValueError):
-    """A `when:` that is not CEL, or that does not say true or false."""
-
-
-class Condition:
-    """A CEL expression over `event`, `candidate`, `application`, `stage` and `interview`.
-
-    A name that the event does not carry makes the condition false, not an error: a rule about
-    stages says nothing about an event without one.
-    """
-
-    __slots__ = ("_program", "text")
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        try:
-            self._program = cel.compile(text)
-        except Exception as error:  # the library raises its parser's own classes
-            raise BadCondition(str(error).splitlines()[0]) from error
-
-    def holds(self, context: Mapping[str, Any]) -> bool:
-        try:
-            found = self._program.execute(dict(context))
-        except Exception:  # an absent key or name: the rule is not about this event
-            return False
-        return found is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connections
 
 from warmline.core.errors import WarmlineError
 from warmline.engine.work import Worker, families, look
+from warmline.flows.absent import look_for_missing
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import busy
 from warmline.flows.reconcile import poll
@@ -184,6 +185,8 @@ class Inline:
         while not stop.is_set():
             try:
                 poll(self._runtime, name)
+                if name in self._runtime.connections_that("finds_missing"):
+                    look_for_missing(self._runtime, name)
                 self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)

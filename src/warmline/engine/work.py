@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from warmline.flows import act, interpret
+from warmline.flows.first_sync import tell, waits
 from warmline.flows.incidents import open_incident
 from warmline.flows.nurture import tick as nurture_tick
 from warmline.flows.recover import due_lanes, recover
 from warmline.flows.runtime import Lane, Runtime
+from warmline.flows.segment import tick as segment_tick
 from warmline.flows.send import Post
 from warmline.store.db import writing
 
@@ -22,6 +24,8 @@ class Worker:
 
     def drain(self, family: str, lanes: Collection[int]) -> bool:
         """One batch. True where there may be more."""
+        if waits(self._runtime, family):
+            return False
         kind, _, name = family.partition(":")
         if kind == "intake":
             if name not in self._runtime.connectors:
@@ -49,8 +53,11 @@ def families(runtime: Runtime) -> list[str]:
 def look(runtime: Runtime) -> set[Lane]:
     """One tick: take up what lapsed, plan what falls due, name the lanes that have work."""
     recover(runtime)
-    lanes = nurture_tick(runtime) | due_lanes(runtime)
-    _orphans(runtime, {lane.family for lane in lanes} - set(families(runtime)))
+    lanes = nurture_tick(runtime) | segment_tick(runtime) | due_lanes(runtime)
+    named = {lane.family for lane in lanes}
+    _orphans(runtime, named - set(families(runtime)))
+    if any(waits(runtime, family) for family in named):
+        tell(runtime)
     return lanes
 
 

@@ -7,7 +7,7 @@ runner's work is taken up again; two runners can never both hold one row.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -17,20 +17,27 @@ from warmline.core.actions import Action as CoreAction
 from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
-from warmline.core.retries import asked_wait_s, backoff_s, given_up
+from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
+from warmline.core.segments import Segment
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
+from warmline.flows.tag import Tagging, confirm, doubt, taggings
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
-from warmline.store.models import Action, Candidate, ExternalId
+from warmline.store.models import Action, Candidate, ExternalId, Segmentation
 from warmline.store.statuses import ActionStatus
 
 log = logging.getLogger("warmline.act")
 
 CLAIM_FOR = timedelta(seconds=120)
+# How long the other side may ask us to wait before somebody must know. A whole ATS is tagged at the
+# pace that its vendor allows: that takes hours by itself.
+_PATIENCE = {kind: timedelta(hours=1) for kind in ActionKind} | {
+    ActionKind.CANDIDATE_TAG: GIVE_UP_AFTER
+}
 _WAITING = (ActionStatus.PLANNED, ActionStatus.UNKNOWN)
 
 
@@ -52,9 +59,22 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
     outcomes: dict[int, Outcome] = {}
     now = runtime.now()
     together = _passes_together(claimed)
+    archived = _archived(claimed, contacts)
+    tags = taggings(
+        runtime, target, {r.candidate_id for r in claimed if r.kind == ActionKind.CANDIDATE_TAG}
+    )
+    tagging: dict[int, Tagging] = {}
     for row in claimed:
         one = people[row.candidate_id]
-        outcome = _without_asking(one, contacts.get(row.candidate_id))
+        if row.kind == ActionKind.CANDIDATE_TAG:
+            found = tags[row.candidate_id]
+            if isinstance(found, Outcome):
+                outcomes[row.pk] = found
+            else:
+                tagging[row.pk] = found
+                todo.append((row, _core_tag(row, found)))
+            continue
+        outcome = _without_asking(one, contacts.get(row.candidate_id), archived)
         if outcome is None:
             fields = values(one, together[row.candidate_id], now)
             written = contacts.get(row.candidate_id)
@@ -64,11 +84,13 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
                 todo.append((row, _core(row, one, written, fields)))
         if outcome is not None:
             outcomes[row.pk] = outcome
+    if tagging:
+        with writing():
+            doubt(tagging.values())
     asked = _ask(connector, todo)
     outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
-    _write(
-        runtime, target, token, claimed, outcomes, {row.pk: core for row, core in todo}, contacts
-    )
+    cores = {row.pk: core for row, core in todo}
+    _write(runtime, target, token, claimed, outcomes, cores, contacts, tagging)
     return len(claimed) == size
 
 
@@ -107,10 +129,23 @@ def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
     return {candidate: list(names) for candidate, names in together.items()}
 
 
-def _without_asking(one: Known, contact: ExternalId | None) -> Outcome | None:
+def _archived(claimed: Sequence[Action], contacts: Mapping[int, ExternalId]) -> dict[int, str]:
+    """Who is archived and has no contact, with the rule: they are never exported. A contact that
+    is there already is kept right."""
+    without = {row.candidate_id for row in claimed} - set(contacts)
+    rows = Segmentation.objects.filter(candidate__in=without, segment=Segment.ARCHIVED)
+    return dict(rows.values_list("candidate_id", "rule"))
+
+
+def _without_asking(
+    one: Known, contact: ExternalId | None, archived: Mapping[int, str]
+) -> Outcome | None:
     """The outcome where the ledger alone decides it."""
     if one.candidate.erased_at is not None:
         return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
+    if one.candidate.pk in archived:
+        rule = archived[one.candidate.pk]
+        return Outcome(OutcomeKind.SKIPPED, f"archived ({rule}): never exported")
     if not one.emails and contact is None:
         return Outcome(OutcomeKind.REFUSED, NO_ADDRESS)
     return None
@@ -130,6 +165,16 @@ def _core(
         contact=ContactRef(contact.external_id if contact else "", tuple(one.emails)),
         fields=fields,
         occurred_at=row.planned_at,
+    )
+
+
+def _core_tag(row: Action, tagging: Tagging) -> CoreAction:
+    return CoreAction(
+        key=row.key,
+        kind=ActionKind.CANDIDATE_TAG,
+        candidate_id=row.candidate_id,
+        occurred_at=row.planned_at,
+        tags=tagging.change,
     )
 
 
@@ -185,6 +230,7 @@ def _write(
     outcomes: dict[int, Outcome],
     asked: dict[int, CoreAction],
     contacts: dict[int, ExternalId],
+    tagging: Mapping[int, Tagging],
 ) -> None:
     now = runtime.now()
     plain: dict[tuple[ActionStatus, str], list[int]] = {}
@@ -202,7 +248,10 @@ def _write(
             elif row.attempts or row.reason:
                 good.append(f"action:{row.key}")
             plain.setdefault((ActionStatus(outcome.kind), outcome.reason), []).append(row.pk)
-            if row.pk in asked and outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
+            there = outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE)
+            if there and row.pk in tagging:
+                confirm([tagging[row.pk]])
+            elif there and row.pk in asked:
                 core = asked[row.pk]
                 if external_id := outcome.external_id or core.contact.external_id:
                     told.append((core, external_id))
@@ -256,6 +305,8 @@ def _again(
         claimed_by="",
         claim_until=None,
     )
+    if outcome.after_s is not None and now - row.planned_at < _PATIENCE[ActionKind(row.kind)]:
+        return  # asked to wait, and waiting: no failure yet
     open_incident(
         _trouble(target),
         outcome.reason,

@@ -6,14 +6,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
 
 from warmline.core.candidates import normal_email
 from warmline.core.events import Event, EventKind
+from warmline.core.matching import mailbox_key
 from warmline.store.models import (
+    LONG_AGO,
     Application,
     Candidate,
     CandidateEmail,
@@ -28,7 +30,6 @@ from warmline.store.statuses import EventEffect
 
 # Three polls of the usual five minutes may fail before they count as missing.
 POLLED_WITHIN = timedelta(minutes=20)
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -85,14 +86,14 @@ class Batch:
         interviews = [e.interview for e in events if e.interview is not None]
         records = {p.external_id for p in people} | {p.merged_into or "" for p in people}
         numbers = {a.external_id for a in applications}
-        normals = {n for p in people for e in p.emails if (n := normal_email(e))}
+        boxes = {mailbox_key(n) for p in people for e in p.emails if (n := normal_email(e))}
         self._one_each: dict[int, Candidate] = {}
         self.ids: dict[str, ExternalId] = self._known(
             ExternalId.objects.select_related("candidate__merged_into"), records - {""}
         )
         self.emails: dict[str, CandidateEmail] = {
             row.normal: self._same(row)
-            for row in CandidateEmail.objects.filter(normal__in=normals).select_related(
+            for row in CandidateEmail.objects.filter(mailbox__in=boxes).select_related(
                 "candidate__merged_into"
             )
         }
@@ -109,7 +110,7 @@ class Batch:
         self.interviews: dict[str, Interview] = self._known(
             Interview.objects.select_related("application"), {i.external_id for i in interviews}
         )
-        if normals:
+        if boxes:
             self._more_addresses()
         # Records that were deleted before we ever heard of them: news of them that is on its way
         # still (a reordered webhook) must not bring them to life. Applications with the time.
@@ -151,9 +152,17 @@ class Batch:
         for row in rows.select_related("candidate__merged_into"):
             self.emails[row.normal] = self._same(row)
 
+    def same_mailbox(self, normal: str) -> list[CandidateEmail]:
+        """The addresses, of anybody, whose mail is delivered where this one's is: itself first."""
+        box = mailbox_key(normal)
+        found = [row for row in self.emails.values() if row.mailbox == box]
+        return sorted(found, key=lambda row: row.normal != normal)
+
     def addresses(self, candidate: Candidate) -> list[CandidateEmail]:
-        """The candidate's addresses, those of this batch included."""
-        return [row for row in self.emails.values() if row.candidate is candidate]
+        """The candidate's addresses, those of this batch included, the preferred one first."""
+        mine = [row for row in self.emails.values() if row.candidate is candidate]
+        mine.sort(key=lambda row: (row.rank, row.normal))
+        return sorted(mine, key=lambda row: row.told_at, reverse=True)
 
     def _same(self, row: Any) -> Any:
         if hasattr(row, "candidate_id"):

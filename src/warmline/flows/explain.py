@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from warmline.core.candidates import normal_email
-from warmline.core.segments import Segment, segment_of
+from warmline.core.segments import Placement
 from warmline.flows.batch import clean
-from warmline.flows.fields import Known, candidacies, known
+from warmline.flows.fields import Known, known
+from warmline.flows.placing import placements
 from warmline.flows.runtime import Runtime
 from warmline.store.models import (
     Action,
@@ -40,13 +41,19 @@ class Line:
 class Explanation:
     candidate: Candidate
     known: Known
-    segment: Segment
-    segment_rule: str
+    placement: Placement | None
     external_ids: list[ExternalId]
     suppressions: list[Suppression]
     enrolments: list[Enrolment]
     incidents: list[Incident]
     history: list[Line]
+
+    @property
+    def seen(self) -> str:
+        """What the segment rule saw, in words."""
+        evidence = asdict(self.placement.evidence) if self.placement else {}
+        told = [f"{name.replace('_', ' ')} {value}" for name, value in evidence.items() if value]
+        return ", ".join(told) or "nothing but the record"
 
 
 def find(query: str) -> list[Candidate]:
@@ -86,12 +93,6 @@ def explain(runtime: Runtime, candidate: Candidate) -> Explanation:
                 merge.evidence,
             )
         )
-    segment, rule = segment_of(
-        candidacies([candidate.pk])[candidate.pk],
-        last_activity=max([candidate.as_of, *(line.at for line in history)]),
-        rules=runtime.project.segment_rules,
-        now=runtime.now(),
-    )
     suppressions = list(Suppression.objects.filter(address__in=one.emails))
     history += [
         Line(s.since, "suppressed", s.reason, s.detail or f"by {s.source}") for s in suppressions
@@ -99,8 +100,7 @@ def explain(runtime: Runtime, candidate: Candidate) -> Explanation:
     return Explanation(
         candidate=candidate,
         known=one,
-        segment=segment,
-        segment_rule=rule,
+        placement=placements(runtime, [candidate.pk], runtime.now()).get(candidate.pk),
         external_ids=list(ExternalId.objects.filter(candidate=candidate).order_by("connection")),
         suppressions=suppressions,
         enrolments=list(Enrolment.objects.filter(candidate__in=people).order_by("id")),

@@ -5,7 +5,7 @@ The caller holds the transaction, asks for each event in order, and flushes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from warmline.core.events import (
@@ -17,6 +17,7 @@ from warmline.core.events import (
     JobFacts,
     StageFacts,
 )
+from warmline.core.segments import furthest
 from warmline.flows.batch import Applied, Batch, Heard, clean
 from warmline.flows.people import People
 from warmline.store.models import Application, Candidate, Interview, Job, Stage
@@ -61,10 +62,20 @@ _MOVES = frozenset(
 
 
 class Facts:
-    def __init__(self, connection: str, *, is_crm: bool, heard: Sequence[Heard]) -> None:
+    """`own_tags` are those that Warmline writes itself, in lower case: that they come back with a
+    record is no news (I7)."""
+
+    def __init__(
+        self,
+        connection: str,
+        *,
+        is_crm: bool,
+        heard: Sequence[Heard],
+        own_tags: Collection[str] = (),
+    ) -> None:
         self._connection = connection
         self._batch = Batch(connection, heard)
-        self._people = People(self._batch, is_crm=is_crm)
+        self._people = People(self._batch, is_crm=is_crm, own_tags=own_tags)
 
     @property
     def addressed(self) -> list[Candidate]:
@@ -72,12 +83,24 @@ class Facts:
         return [self._batch.one(candidate) for candidate in self._people.addressed]
 
     @property
+    def joined(self) -> list[Candidate]:
+        """Candidates into whom others were folded."""
+        return list({c.pk: c for c in map(self._batch.one, self._people.joined)}.values())
+
+    @property
+    def recorded(self) -> list[Candidate]:
+        """Candidates known before of whom there is a record more."""
+        return [self._batch.one(candidate) for candidate in self._people.recorded]
+
+    @property
     def learned(self) -> set[str]:
         """Ids of the records that these events made known."""
         return self._batch.learned
 
     def flush(self) -> None:
+        """Write it all; then join those of whom it is certain now that they are one person."""
         self._batch.flush()
+        self._people.look_alike()
 
     def standing(self, candidate: Candidate | None) -> Candidate | None:
         """The candidate who stands for this one, merges of this batch included."""
@@ -173,12 +196,16 @@ class Facts:
     ) -> None:
         moved_event = applied.kind is EventKind.APPLICATION_STAGE_CHANGED
         if row.stage_as_of is not None and heard.at < row.stage_as_of:
+            kind = facts.kind.value if facts.kind else ""
+            self._batch.set(row, reached=furthest(row.reached, kind))  # it did stand there once
             if moved_event:
                 applied.effect = EventEffect.STALE
             return
         stage = self._stage(facts)
         changed = self._batch.set(row, stage=stage)
-        self._batch.set(row, stage_as_of=heard.at)
+        self._batch.set(row, stage_as_of=heard.at, reached=furthest(row.reached, stage.kind or ""))
+        if changed:  # that it still stands there is no sign of life
+            self._batch.set(row, moved_at=heard.at)
         if moved_event and applied.effect is not EventEffect.APPLIED:
             applied.effect = EventEffect.APPLIED if changed else EventEffect.NO_CHANGE
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from warmline.core.events import ApplicationStatus, InterviewStatus, StageKind
-from warmline.core.segments import Candidacy
+from warmline.core.events import ApplicationStatus, InterviewStatus
 from warmline.store.models import Application, Candidate, CandidateEmail, Interview
 
 
@@ -49,7 +48,9 @@ def known(candidate_ids: Iterable[int]) -> dict[int, Known]:
     """Everything about these candidates in four queries."""
     ids = set(candidate_ids)
     found = {c.pk: Known(c, [], [], {}) for c in Candidate.objects.filter(pk__in=ids)}
-    for email in CandidateEmail.objects.filter(candidate__in=ids).order_by("rank", "id"):
+    for email in CandidateEmail.objects.filter(candidate__in=ids).order_by(
+        *CandidateEmail.PREFERRED_FIRST
+    ):
         found[email.candidate_id].emails.append(email.normal)
     applications = Application.objects.filter(candidate__in=ids).select_related("job", "stage")
     owner: dict[int, Known] = {}
@@ -109,16 +110,3 @@ def _date(moment: datetime | None) -> str:
 
 def _moment(moment: datetime | None) -> str:
     return moment.isoformat().replace("+00:00", "Z") if moment else ""
-
-
-def candidacies(candidate_ids: Iterable[int]) -> dict[int, list[Candidacy]]:
-    """What the segment rules look at, by candidate."""
-    found: dict[int, list[Candidacy]] = {pk: [] for pk in candidate_ids}
-    rows = Application.objects.filter(candidate__in=found).values_list(
-        "candidate_id", "status", "stage__kind", "prospect"
-    )
-    for candidate_id, status, kind, prospect in rows:
-        found[candidate_id].append(
-            Candidacy(ApplicationStatus(status), StageKind(kind) if kind else None, prospect)
-        )
-    return found

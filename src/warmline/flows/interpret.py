@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError
 from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
 from warmline.core.events import ApplicationStatus, Event, EventKind
+from warmline.core.segments import Placement
 from warmline.flows.batch import APPLICATION_DELETED, Applied, Heard, clean, record_of
 from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
@@ -27,6 +28,7 @@ from warmline.flows.plan import Plan
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import release_addressed, release_refused
 from warmline.flows.runtime import Lane, Runtime
+from warmline.flows.segment import follow
 from warmline.ports import Channel, Received
 from warmline.store.db import lock_records, writing
 from warmline.store.models import Delivery
@@ -42,6 +44,8 @@ ATTEMPTS_MAX = 3
 AHEAD_MAX = timedelta(minutes=5)
 # Good deliveries end the incident of bad ones only after so long without one: not once a second.
 STRANGERS_QUIET_FOR = timedelta(hours=1)
+# A first reading of the whole ATS sets off nothing for what is older.
+HISTORY_AFTER = timedelta(days=1)
 # The ledger is away, or too busy: no fault of the delivery.
 _AWAY = (OperationalError, InterfaceError)
 
@@ -174,9 +178,14 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
         lock_records(connection)
         fresh, early = _unseen(connection, read)
         heard = [h for _, h in fresh]
-        facts = Facts(connection, is_crm=runtime.role(connection) == "crm", heard=heard)
+        facts = Facts(
+            connection,
+            is_crm=runtime.role(connection) == "crm",
+            heard=heard,
+            own_tags=runtime.own_tags,
+        )
         plan = Plan(runtime, connection, now)
-        made: list[tuple[EventRow, Heard, Applied, _Read]] = []
+        made: list[_Made] = []
         for one, h in fresh:
             applied = facts.apply(h)
             row = early.get(h.event.key) or _event_row(connection, one.row, h, now)
@@ -192,18 +201,52 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
             EventRow.objects.bulk_update(
                 early.values(), ["effect", "kind", "candidate", "application"]
             )
+        placed, moves = _follow(runtime, made, facts, now)
         for row, h, applied, one in made:
-            if applied.effect is EventEffect.APPLIED and applied.candidate is not None:
+            told = applied.effect is EventEffect.APPLIED and applied.candidate is not None
+            if told and not _history(one.row, h, now):
                 live = one.row.channel == Channel.WEBHOOK and h.event.key not in early
                 plan.add(row, h, applied, live=live)
         if any(r.row.channel == Channel.WEBHOOK for r in read):
             keys = [f"{connection}:signature", f"{connection}:setup"]
             resolve(keys, "signed deliveries come in", now=now, quiet_for=STRANGERS_QUIET_FOR)
-        lanes = plan.write() | release_addressed(facts.addressed, now)
+        lanes = plan.write(placed) | release_addressed(facts.addressed, now)
+        lanes |= moves.write(placed) if moves else set()
         _finish(read, now)
         # Last, for the events of this very batch that came too early too.
         lanes |= reconsider(connection, facts.learned)
     return lanes
+
+
+_Made = tuple[EventRow, Heard, Applied, _Read]
+
+
+def _history(delivery: Delivery, heard: Heard, now: datetime) -> bool:
+    """Read once to know who is there: what happened long before sets off nothing. What is a day
+    old or less may be news whose webhook comes a moment later, and is dealt with as such."""
+    old = heard.event.occurred_at is None or now - heard.at > HISTORY_AFTER
+    return delivery.channel == Channel.HISTORY and old
+
+
+def _follow(
+    runtime: Runtime, made: Sequence[_Made], facts: Facts, now: datetime
+) -> tuple[dict[int, Placement], Plan | None]:
+    """The segments of those whom these events changed. History moves people in silence."""
+    again = {c.pk: c for c in (*facts.joined, *facts.recorded)}
+    people = dict(again)
+    cause: dict[int, Delivery] = {}
+    for _, h, applied, one in made:
+        candidate = applied.candidate
+        if candidate is None:
+            continue
+        # Whatever the effect: an old stage move may tell how far somebody once came.
+        people[candidate.pk] = candidate
+        if not _history(one.row, h, now):
+            cause[candidate.pk] = one.row
+    if any(not _history(one.row, h, now) for _, h, _, one in made):
+        for pk in again:
+            cause.setdefault(pk, made[-1][3].row)
+    return follow(runtime, people.values(), cause, now, again=again)
 
 
 def _unseen(
@@ -269,6 +312,7 @@ def _opt_outs(connection: str, heard: Heard, applied: Applied) -> None:
         suppress([address], reason, source=connection, now=heard.at)
         stop_mail(applied.candidate, reason)
     else:
+        suppress([address] if address else [], reason, source=connection, now=heard.at)
         suppress_candidate(applied.candidate, reason, source=connection, now=heard.at)
 
 
@@ -292,6 +336,14 @@ def _finish(read: Sequence[_Read], now: datetime) -> None:
                 "interpreted after all",
                 now=now,
             )
+
+
+def take(runtime: Runtime, delivery: Delivery, events: list[Event]) -> set[Lane]:
+    """Events that no bytes tell of, on the same road as all others. The caller holds the
+    transaction. Returns the lanes to poke."""
+    delivery.save()
+    one = _Read(delivery, events, DeliveryStatus.INTERPRETED)
+    return _commit(runtime, delivery.connection, [one])
 
 
 def replay(runtime: Runtime, delivery_id: int) -> Delivery | None:

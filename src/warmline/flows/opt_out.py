@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Q
+
 from warmline.store.models import Candidate, CandidateEmail, Enrolment, Message, Suppression
 from warmline.store.queries import lock_candidate
 from warmline.store.statuses import EnrolmentStatus, MessageStatus, SuppressionReason
+
+# The source of a suppression that a merge brought from another address of the same person.
+INHERITED = "merge"
+# And of one that stood when the address was not known yet.
+SAID_BEFORE = "said before"
 
 
 def suppress_candidate(
@@ -24,10 +31,27 @@ def suppress_candidate(
     """Suppress every address of the person and stop what is on its way. The caller holds the
     transaction. `reason` None: only stop (the record is gone; there is no wish to remember)."""
     lock_candidate(candidate.pk)
+    if reason is not None and reason is not SuppressionReason.BOUNCED:
+        # For addresses that come later; the person may have none yet.
+        Candidate.objects.filter(pk=candidate.pk, opted_out="").update(opted_out=reason)
+        candidate.opted_out = candidate.opted_out or reason
     if reason is not None:
         addresses = CandidateEmail.objects.filter(candidate=candidate)
         suppress([row.normal for row in addresses], reason, source=source, now=now, detail=detail)
     stop_mail(candidate, str(reason or "the record was deleted"))
+
+
+def suppress_newcomers(candidate: Candidate, reason: SuppressionReason, *, now: datetime) -> None:
+    """The no came before these addresses of the person. What is suppressed stays as it was: a no
+    that was only inherited must not become an own one by it."""
+    addresses = CandidateEmail.objects.filter(candidate=candidate).values_list("normal", flat=True)
+    Suppression.objects.bulk_create(
+        [
+            Suppression(address=address, reason=reason, source=SAID_BEFORE, since=now)
+            for address in addresses
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def suppress(
@@ -38,7 +62,15 @@ def suppress(
     now: datetime,
     detail: str = "",
 ) -> None:
-    """Add the addresses (normal form). An address that is suppressed stays as it was."""
+    """Add the addresses (normal form). An address that is suppressed stays as it was, unless it
+    only inherited that from somebody whom it was merged with, or only bounced: a no of its own
+    outlives the merge, and a dead mailbox's speaks for the person too."""
+    weaker = Q(source=INHERITED)
+    if reason is not SuppressionReason.BOUNCED:
+        weaker |= Q(reason=SuppressionReason.BOUNCED)
+    Suppression.objects.filter(weaker, address__in=addresses).update(
+        reason=reason, source=source, detail=detail, since=now
+    )
     Suppression.objects.bulk_create(
         [
             Suppression(address=address, reason=reason, source=source, detail=detail, since=now)

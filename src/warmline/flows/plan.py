@@ -4,22 +4,24 @@ the event; what others must do is planned for their lanes."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from warmline.core.actions import ActionKind
-from warmline.core.segments import Candidacy, segment_of
+from warmline.core.segments import Placement
 from warmline.core.sequences import Sequence, Step
 from warmline.core.triggers import Trigger
 from warmline.flows.batch import Applied, Heard
-from warmline.flows.fields import candidacies
+from warmline.flows.placing import placements, why_not
 from warmline.flows.runtime import Lane, Runtime, act_lane, mail_lane
 from warmline.store.models import (
     Action,
     Application,
     Candidate,
     Enrolment,
+    ExternalId,
     Message,
 )
 from warmline.store.models import Event as EventRow
@@ -45,7 +47,7 @@ class Plan:
         self._runtime, self._connection, self._now = runtime, connection, now
         self._actions: list[Action] = []
         self._wishes: list[_Wish] = []
-        self._candidacies: dict[int, list[Candidacy]] = {}
+        self._placed: dict[int, Placement] = {}
 
     def add(self, row: EventRow, heard: Heard, applied: Applied, *, live: bool) -> None:
         """The actions of one event. `live`: it came as it happened, not by poll or import."""
@@ -85,15 +87,36 @@ class Plan:
             return ""
         return f"not enrolled: it happened more than {days:g} days before we heard of it"
 
-    def write(self) -> set[Lane]:
-        """Write actions, enrolments and first messages. Returns the lanes to poke."""
+    def write(self, placed: Mapping[int, Placement] | None = None) -> set[Lane]:
+        """Write actions, enrolments and first messages. `placed`: where candidates stand, of those
+        of whom it is known. Returns the lanes to poke."""
+        self._placed = dict(placed or {})
         lanes = self._enrol()
+        self._actions = self._with_records()
         if self._actions:
             Action.objects.bulk_create(self._actions)
         lanes |= {
             act_lane(a.target, a.lane) for a in self._actions if a.status == ActionStatus.PLANNED
         }
         return lanes
+
+    def _with_records(self) -> list[Action]:
+        """Without the tags for systems in which the candidate has no record."""
+        tags = [a for a in self._actions if a.kind == ActionKind.CANDIDATE_TAG]
+        if not tags:
+            return self._actions
+        there = set(
+            ExternalId.objects.filter(
+                candidate__in={a.candidate_id for a in tags},
+                connection__in={a.target for a in tags},
+                gone_at__isnull=True,
+            ).values_list("candidate_id", "connection")
+        )
+        return [
+            a
+            for a in self._actions
+            if a.kind != ActionKind.CANDIDATE_TAG or (a.candidate_id, a.target) in there
+        ]
 
     def _enrol(self) -> set[Lane]:
         if not self._wishes:
@@ -104,7 +127,8 @@ class Plan:
                 sequence__in={w.trigger.sequence for w in self._wishes},
             ).values_list("candidate_id", "sequence")
         )
-        self._candidacies = candidacies(w.candidate.pk for w in self._wishes)
+        unplaced = {w.candidate.pk for w in self._wishes} - set(self._placed)
+        self._placed |= placements(self._runtime, unplaced, self._now)
         enrolments: list[Enrolment] = []
         for wish in self._wishes:
             self._decide(wish, taken, enrolments)
@@ -121,16 +145,10 @@ class Plan:
         return self._runtime.project.sequences[name].sequence
 
     def _other_segment(self, wish: _Wish) -> str:
-        """Nobody is enrolled in a sequence that is not for their segment."""
+        """Nobody is enrolled in a sequence that is not for their segment, and a passive lead only
+        above the line."""
         wanted = self._runtime.project.sequences[wish.trigger.sequence].segment
-        candidacies = self._candidacies[wish.candidate.pk]
-        segment, rule = segment_of(
-            candidacies,
-            last_activity=self._now,
-            rules=self._runtime.project.segment_rules,
-            now=self._now,
-        )
-        return "" if segment is wanted else f"{segment} ({rule}), and not {wanted}"
+        return why_not(self._runtime, self._placed.get(wish.candidate.pk), wanted)
 
     def _decide(
         self, wish: _Wish, taken: set[tuple[int, str]], enrolments: list[Enrolment]
@@ -141,8 +159,8 @@ class Plan:
             action.status, action.reason = ActionStatus.SKIPPED, wish.refusal
         elif (candidate.pk, sequence) in taken:
             action.status, action.reason = ActionStatus.ALREADY_DONE, f"on {sequence} already"
-        elif why_not := self._other_segment(wish):
-            action.status, action.reason = ActionStatus.SKIPPED, why_not
+        elif refusal := self._other_segment(wish):
+            action.status, action.reason = ActionStatus.SKIPPED, refusal
         elif candidate.do_not_contact:
             action.status, action.reason = ActionStatus.SKIPPED, "do not contact is set"
         elif candidate.erased_at is not None:

@@ -36,11 +36,9 @@ def poll(
             cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
             if made and channel is Channel.POLL:
                 cursor.position = connector.start(now=runtime.now())
-            for page in connector.changes(stream, cursor.position, now=runtime.now()):
-                total += _keep(runtime, connection, cursor, page, channel)
-                seen(len(page.records))
-                if runtime.stopping.is_set():
-                    return total
+            total += _sweep(runtime, connection, stream, cursor, channel, seen)
+            if runtime.stopping.is_set():
+                return total
     except WarmlineError as error:
         if channel is Channel.IMPORT:
             raise  # whoever asked for it is told
@@ -57,6 +55,74 @@ def poll(
     with writing():
         resolve([f"{connection}:poll"], "it can be read again", now=runtime.now())
     return total
+
+
+# What marks a history as read, and the cursors while it is read.
+_HISTORY = "history"
+
+
+def history_is_read(connection: str) -> bool:
+    return Cursor.objects.filter(
+        connection=connection, stream=_HISTORY, read_at__isnull=False
+    ).exists()
+
+
+def read_history(
+    runtime: Runtime,
+    connection: str,
+    *,
+    seen: Callable[[int], None] = lambda records: None,
+) -> int:
+    """Read every record there is, once, to know who is there: what happened long ago sets off
+    nothing. Returns how many records came. Resumable: a kill repeats at most the page in hand.
+    Raises WarmlineError for what the other side says."""
+    connector = runtime.connectors[connection]
+    for stream in connector.streams():  # what changes meanwhile is for the polls
+        cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
+        if made:
+            cursor.position = connector.start(now=runtime.now())
+            cursor.save()
+    total = 0
+    for stream in connector.streams():
+        cursor, _ = Cursor.objects.get_or_create(
+            connection=connection, stream=f"{_HISTORY}:{stream}"
+        )
+        if cursor.position == _READ:
+            continue
+        total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen)
+        if runtime.stopping.is_set():
+            return total
+        with writing():
+            cursor.position = _READ
+            cursor.save()
+    with writing():
+        Cursor.objects.update_or_create(
+            connection=connection, stream=_HISTORY, defaults={"read_at": runtime.now()}
+        )
+    return total
+
+
+# The position of a stream of the history that is read to its end.
+_READ = "read"
+
+
+def _sweep(
+    runtime: Runtime,
+    connection: str,
+    stream: str,
+    cursor: Cursor,
+    channel: Channel,
+    seen: Callable[[int], None],
+) -> int:
+    """Keep page after page of one stream. Returns how many records were not known."""
+    fresh = 0
+    pages = runtime.connectors[connection].changes(stream, cursor.position, now=runtime.now())
+    for page in pages:
+        fresh += _keep(runtime, connection, cursor, page, channel)
+        seen(len(page.records))
+        if runtime.stopping.is_set():
+            break
+    return fresh
 
 
 def _keep(runtime: Runtime, connection: str, cursor: Cursor, page: Page, channel: Channel) -> int:

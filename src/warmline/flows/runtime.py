@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from warmline.config.project import Connection, Project, secret_name, secret_values
 from warmline.core.errors import ConfigError
+from warmline.core.segments import Segment
 from warmline.core.triggers import OWN
 from warmline.kit.manifest import Manifest, make, manifests
 from warmline.ports import Options
@@ -57,7 +58,14 @@ class Runtime:
     poke: Callable[[Iterable[Lane]], None] = lambda lanes: None
     stopping: threading.Event = field(default_factory=threading.Event)
     orphans_told: set[str] = field(default_factory=set)
+    first_sync_allowed: bool = False
     live: set[str] = field(default_factory=set)  # tokens of the batches in hand
+
+    @property
+    def own_tags(self) -> frozenset[str]:
+        """The tags that Warmline writes itself, in lower case."""
+        tag = self.project.file.segments.tag
+        return frozenset(tag(segment).casefold() for segment in Segment)
 
     @contextmanager
     def claiming(self) -> Iterator[str]:
@@ -170,6 +178,13 @@ def _check_work(runtime: Runtime) -> None:
     for i, trigger in enumerate(project.triggers.triggers):
         if trigger.target != OWN:
             _check_can(runtime, "applies_actions", ("triggers", i, "in"), trigger.target)
+            able = runtime.manifests[trigger.target].actions
+            if trigger.do not in able:
+                raise project.fault(
+                    ("triggers", i, "do"),
+                    f"do is {trigger.do!s}, which {trigger.target!r} cannot; "
+                    f"expected one of {sorted(able)}",
+                )
         if trigger.source != OWN:
             _check_can(runtime, "parses", ("triggers", i, "from"), trigger.source)
 

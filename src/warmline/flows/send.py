@@ -28,7 +28,7 @@ from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import Envelope, MailSession
 from warmline.store.db import writing
-from warmline.store.models import Enrolment, Message, Suppression
+from warmline.store.models import Enrolment, Message, Segmentation, Suppression
 from warmline.store.queries import present
 from warmline.store.statuses import MessageStatus, SuppressionReason
 
@@ -125,7 +125,7 @@ def _claim(
         if not due:
             return [], {}, False
         people = known(m.candidate_id for m in due)
-        states = _states(people)
+        states = _states(runtime, people)
         going: list[Message] = []
         for message in due:
             reason = hold_reason(
@@ -144,20 +144,26 @@ def _claim(
     return going, people, len(due) == BATCH
 
 
-def _states(people: dict[int, Known]) -> dict[int, CandidateState]:
+def _states(runtime: Runtime, people: dict[int, Known]) -> dict[int, CandidateState]:
     """What the policy looks at. An address that bounced is no address: `Known.emails` is left
     with those that may be written to."""
     addresses = [email for one in people.values() for email in one.emails]
     rows = Suppression.objects.filter(address__in=addresses)
     suppressed = {row.address: (row.reason, row.source) for row in rows}
+    segments = Segmentation.objects.in_bulk(list(people))
+    rules, now = runtime.project.segment_rules, runtime.now()
     states: dict[int, CandidateState] = {}
     for candidate_id, one in people.items():
+        row = segments.get(candidate_id)
         told = [(e, *suppressed.get(e, ("", ""))) for e in one.emails]
         states[candidate_id], one.emails = _state(
             told,
             do_not_contact=one.candidate.do_not_contact,
             merged=one.candidate.merged_into_id is not None,
             erased=one.candidate.erased_at is not None,
+            nurture_hold=rules.nurture_hold(row.segment, row.score, row.placed_at, now=now)
+            if row
+            else "",
             candidacies=[(a.status, a.stage.kind if a.stage else None) for a in one.applications],
         )
     return states
@@ -169,6 +175,7 @@ def _state(
     do_not_contact: bool,
     merged: bool,
     erased: bool,
+    nurture_hold: str,
     candidacies: Iterable[tuple[str, str | None]],
 ) -> tuple[CandidateState, list[str]]:
     """The state, and the addresses that may be written to, preferred first. `addresses`: each
@@ -188,6 +195,7 @@ def _state(
         do_not_contact=do_not_contact,
         merged=merged,
         erased=erased,
+        nurture_hold=nurture_hold,
         applications=[
             (ApplicationStatus(status), StageKind(kind) if kind else None)
             for status, kind in candidacies
@@ -263,6 +271,9 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         do_not_contact=seen.do_not_contact,
         merged=seen.merged,
         erased=seen.erased,
+        nurture_hold=runtime.project.segment_rules.nurture_hold(
+            seen.segment, seen.score, seen.placed_at, now=now
+        ),
         candidacies=seen.candidacies,
     )
     mine = Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from warmline.core.actions import ActionKind
 from warmline.core.errors import ConfigError
 from warmline.ports import CAPABILITIES, Options
 
@@ -29,12 +30,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """`actions` are the kinds of `warmline.core.actions.ActionKind` that it carries out: some
+    where it has the capability `applies_actions`, else none."""
+
     name: str
     title: str
     role: str  # ats, crm, mail or files
     capabilities: tuple[str, ...]
     settings: tuple[Setting, ...]
     class_name: str
+    actions: frozenset[str] = frozenset()
 
 
 @cache
@@ -46,6 +51,7 @@ def manifests() -> Mapping[str, Manifest]:
 
 
 def read_manifest(path: Path) -> Manifest:
+    """Raises ConfigError where it names a capability or an action that there is none of."""
     found = tomllib.loads(path.read_text())
     unknown = set(found["capabilities"]) - set(CAPABILITIES)
     if unknown:
@@ -60,7 +66,30 @@ def read_manifest(path: Path) -> Manifest:
         capabilities=tuple(found["capabilities"]),
         settings=tuple(Setting(name=k, **v) for k, v in found.get("settings", {}).items()),
         class_name=found["class"],
+        actions=_actions(path, found),
     )
+
+
+def _actions(path: Path, found: Mapping[str, Any]) -> frozenset[str]:
+    """Declared by those that apply actions, and by nobody else."""
+    names = frozenset(found.get("actions", ()))
+    known = {kind.value for kind in ActionKind}
+    if unknown := names - known:
+        raise ConfigError(
+            f"unknown actions {sorted(unknown)}; expected some of {sorted(known)}", file=str(path)
+        )
+    applies = "applies_actions" in found["capabilities"]
+    if applies and not names:
+        raise ConfigError(
+            f"actions: found none, expected the kinds that it applies, some of {sorted(known)}",
+            file=str(path),
+        )
+    if names and not applies:
+        raise ConfigError(
+            f"actions: found {sorted(names)}, expected none without the capability applies_actions",
+            file=str(path),
+        )
+    return names
 
 
 def make(manifest: Manifest, options: Options) -> Any:

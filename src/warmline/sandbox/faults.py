@@ -16,6 +16,7 @@ HTTP_KINDS = frozenset(
     {
         "rate_limited",  # 429 in the vendor's own shape and headers
         "error",  # 500 in the vendor's own shape
+        "plan",  # 403: the account's plan does not include it
         "unavailable",  # 503
         "timeout_before",  # hang, then drop the connection; nothing was written
         "timeout_after",  # do the write, hang, then drop the connection without answering

@@ -103,7 +103,7 @@ class Front:
         fault = self._faults.pick(path, method)
         if fault is None:
             return self._call(environ)
-        if fault.kind in {"rate_limited", "error", "unavailable"}:
+        if fault.kind in {"rate_limited", "error", "plan", "unavailable"}:
             return self._failure(fault.kind)
         if fault.kind == "timeout_after":
             self._call(environ)

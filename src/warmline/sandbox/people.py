@@ -84,6 +84,7 @@ class Person:
     title: str
     city: str
     tags: tuple[str, ...]
+    link: str = ""  # a profile page
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,14 @@ class People:
             title=rng.choice(TITLES),
             city=rng.choice(CITIES),
             tags=tuple(rng.sample(TAGS, rng.randrange(0, 4))),
+            link=self._link(first, last),
         )
+
+    def _link(self, first: str, last: str) -> str:
+        """Every other one has a profile page, under a name that nobody's real one has."""
+        if self._drawn % 2:
+            return ""
+        return f"https://www.linkedin.com/in/{plain(first)}-{plain(last)}-sandbox-{self._drawn}"
 
     def applicants(self, number: int) -> list[Person]:
         """The next `number` applicants."""

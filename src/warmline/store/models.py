@@ -3,6 +3,7 @@
 - I2 one delivery, one event, one action: `delivery_once`, `event_once`, `Action.key`;
 - I3 one person, one candidate, one contact: `CandidateEmail.normal`, `external_id_once`,
   `contact_once`;
+- every candidate is in one segment: `Segmentation.candidate`;
 - I4 one (enrolment, step), one message: `message_once`; one person on a sequence once a run:
   `enrolment_once`.
 
@@ -11,13 +12,16 @@ All times are UTC. Nothing here is deleted in the ordinary run of things: states
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q, UniqueConstraint
 
+from warmline.core.engagement import ACTS
 from warmline.core.events import ApplicationStatus, EventKind, InterviewStatus, StageKind
+from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 from warmline.ports import Channel
 from warmline.store.statuses import (
@@ -25,10 +29,15 @@ from warmline.store.statuses import (
     DeliveryStatus,
     EnrolmentStatus,
     EventEffect,
+    IdentityKind,
     IncidentStatus,
+    LikenessStatus,
     MessageStatus,
     SuppressionReason,
 )
+
+# Older than any news: what nobody has told a time for.
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _choices(words: type[StrEnum]) -> list[tuple[str, str]]:
@@ -80,7 +89,14 @@ class Candidate(models.Model):
     owner_email = models.CharField(max_length=254, blank=True, default="")
     tags = models.JSONField(default=list)
     phones = models.JSONField(default=list)
+    links = models.JSONField(default=list, help_text="profile pages, as written")
+    employer = models.CharField(max_length=200, blank=True, default="")
+    place = models.CharField(max_length=200, blank=True, default="")
     do_not_contact = models.BooleanField(default=False)
+    opted_out = models.CharField(
+        max_length=32, blank=True, default="", help_text="the person's own no, for new addresses"
+    )
+    sourced_at = models.DateTimeField(null=True, help_text="when the ATS first had the record")
     as_of = models.DateTimeField(help_text="time of the newest facts applied")
     created_at = models.DateTimeField()
     merged_into = models.ForeignKey("self", null=True, on_delete=models.PROTECT)
@@ -92,17 +108,38 @@ class Candidate(models.Model):
 
 
 class CandidateEmail(models.Model):
-    """An address of a candidate. `normal` belongs to one person; `rank` 0 is preferred."""
+    """An address of a candidate. `normal` belongs to one person. `told_at` is when the ATS last
+    named it and `rank` where it stood then: the newest and first is preferred. `mailbox` is where
+    it is delivered (`core.matching.mailbox_key`): the same for `ab@` and `a.b+x@gmail.com`."""
+
+    PREFERRED_FIRST: ClassVar = ("-told_at", "rank", "normal")
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="emails")
     normal = models.CharField(max_length=254, unique=True)
+    mailbox = models.CharField(max_length=254, db_index=True, default="")
+    record = models.CharField(
+        max_length=200, blank=True, default="", help_text="that first named it"
+    )
+    told_at = models.DateTimeField(default=LONG_AGO)
     rank = models.SmallIntegerField(default=0)
+
+
+class IdentityKey(models.Model):
+    """What else tells that two records may be one person, in a form that compares."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="identity_keys")
+    kind = _word(IdentityKind)
+    value = models.CharField(max_length=254)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["kind", "value"], name="identity_key")]
 
 
 class ExternalId(models.Model):
     """A record of another system that stands for a candidate: an ATS candidate, a CRM contact.
 
-    `written` holds the field values which that system last confirmed to have from us.
+    `written` holds the field values which that system last confirmed to have from us; `segment`
+    the one whose tag it confirmed.
     """
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="external_ids")
@@ -110,6 +147,10 @@ class ExternalId(models.Model):
     external_id = models.CharField(max_length=128)
     contact = models.BooleanField(default=False, help_text="a CRM contact that we write to")
     written = models.JSONField(default=dict)
+    segment = models.CharField(
+        max_length=32, blank=True, default="", help_text="whose tag this ATS record carries"
+    )
+    do_not_contact = models.BooleanField(default=False, help_text="the vendor's mark on it")
     gone_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -151,7 +192,8 @@ class Stage(models.Model):
 
 
 class Application(models.Model):
-    """One candidacy for one job. Two clocks: `as_of` of the facts, `stage_as_of` of the stage."""
+    """One candidacy for one job. Two clocks: `as_of` of the facts, `stage_as_of` of the stage.
+    `reached` is the furthest stage it ever stood at; `moved_at` when it last changed stage."""
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="applications")
     connection = models.CharField(max_length=64)
@@ -163,6 +205,8 @@ class Application(models.Model):
     applied_at = models.DateTimeField(null=True)
     rejected_at = models.DateTimeField(null=True)
     stage_as_of = models.DateTimeField(null=True)
+    reached = models.CharField(max_length=32, choices=_choices(StageKind), blank=True, default="")
+    moved_at = models.DateTimeField(null=True)
     as_of = models.DateTimeField()
     url = models.CharField(max_length=1000, blank=True, default="")
 
@@ -227,6 +271,11 @@ class Event(models.Model):
                 fields=["connection", "record"],
                 condition=Q(effect=EventEffect.UNKNOWN.value),
                 name="event_waiting",
+            ),
+            models.Index(
+                fields=["candidate"],
+                condition=Q(kind__in=sorted(kind.value for kind in ACTS)),
+                name="event_engaged",
             ),
         ]
 
@@ -360,14 +409,63 @@ class Suppression(models.Model):
     since = models.DateTimeField()
 
 
+class Segmentation(models.Model):
+    """The one segment that a candidate is in, by which rule and on what evidence.
+
+    `moves` counts the placements; `next_at` is when time alone may change it, `score` the
+    engagement score (`core.engagement`) as it stood at `placed_at`.
+    """
+
+    candidate = models.OneToOneField(
+        Candidate, primary_key=True, on_delete=models.PROTECT, related_name="segmentation"
+    )
+    segment = _word(Segment)
+    rule = models.CharField(max_length=100)
+    evidence = models.JSONField(default=dict)
+    since = models.DateTimeField()
+    placed_at = models.DateTimeField()
+    next_at = models.DateTimeField()
+    score = models.FloatField(default=0)
+    moves = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["next_at"], name="segmentation_due")]
+
+
 class Merge(models.Model):
-    """A journal entry: `folded` became part of `kept`. `moved` says which rows went over."""
+    """A journal entry: `folded` became part of `kept`. `journal` holds every change made for it, in
+    order, so that it can be undone; null where it was made before there was a journal."""
 
     kept = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
     folded = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
     evidence = models.TextField()
-    moved = models.JSONField(default=dict)
+    journal = models.JSONField(null=True, default=list)
     merged_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.CharField(max_length=64, blank=True, default="")
+
+
+class Likeness(models.Model):
+    """Two candidates who may be one person, and what a person said of it. `one` came first."""
+
+    one = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
+    other = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
+    score = models.FloatField(null=True, help_text="probability of a match, where one was reckoned")
+    evidence = models.JSONField(default=list)
+    status = _word(LikenessStatus, LikenessStatus.WAITING)
+    found_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [UniqueConstraint(fields=["one", "other"], name="likeness_once")]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["score"],
+                condition=Q(status=LikenessStatus.WAITING.value),
+                name="likeness_waiting",
+            )
+        ]
 
 
 class Cursor(models.Model):

@@ -64,3 +64,15 @@ class IncidentStatus(StrEnum):
     OPEN = "open"  # it fails, or nobody has said otherwise
     ACKNOWLEDGED = "acknowledged"  # somebody looks after it
     RESOLVED = "resolved"  # it works again, or a person closed it
+
+
+class IdentityKind(StrEnum):
+    PHONE = "phone"  # `core.matching.phone_key`
+    PROFILE = "profile"  # `core.matching.profile_key`: a page that is about one person
+    BASE = "base"  # `core.matching.base_key` of an address with a +tag
+
+
+class LikenessStatus(StrEnum):
+    WAITING = "waiting"  # for a person: `warmline merge review`
+    JOINED = "joined"  # they are one person: a merge says so
+    KEPT_APART = "kept_apart"  # they are two: they are not joined by evidence again

@@ -80,7 +80,12 @@ class Found:
     webhooks: dict[str, int] = field(default_factory=dict)
     not_accepted: int = 0  # webhooks of ATS and CRM that were answered with anything but a 2xx
     polls: int = 0
+    people: int = 0  # of the week and before it
+    before: int = 0  # people who had applied before the week
+    in_ats: int = 0  # candidates in the ATS simulator
+    wrongly_tagged: list[str] = field(default_factory=list)  # without the one tag of their segment
     # What the ledger says.
+    segments: dict[str, int] = field(default_factory=dict)
     ledger_applicants: int = 0
     ledger_applications: int = 0
     ledger_contacts: int = 0
@@ -165,6 +170,7 @@ def checks(found: Found) -> list[Check]:
         *_contacts(found),
         *_mails(found),
         *_no(found),
+        *_segments(found),
         *_ledger(found),
     ]
 
@@ -264,6 +270,14 @@ def _no(found: Found) -> list[Check]:
     ]
 
 
+def _segments(found: Found) -> list[Check]:
+    tagged = found.in_ats - len(found.wrongly_tagged)
+    return [
+        _equal("everybody in one segment", found.people, sum(found.segments.values())),
+        _equal("their segment's tag in the ATS", found.in_ats, tagged, found.wrongly_tagged),
+    ]
+
+
 def _ledger(found: Found) -> list[Check]:
     unexplained = [
         f"{t.what}: {t.open} open, {t.expected_open} expected"
@@ -276,7 +290,9 @@ def _ledger(found: Found) -> list[Check]:
         _none("failures left unexplained", unexplained),
         _none("work left waiting", left),
         _equal("webhooks not accepted at once", 0, found.not_accepted),
-        _equal("ledger and ATS: people", len(found.applicants), found.ledger_applicants),
+        _equal(
+            "ledger and ATS: people", len(found.applicants) + found.before, found.ledger_applicants
+        ),
         _equal("ledger and ATS: applications", found.applications, found.ledger_applications),
         _equal("ledger and CRM: contacts", len(found.contacts), found.ledger_contacts),
         _equal(

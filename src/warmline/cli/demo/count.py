@@ -11,10 +11,12 @@ from django.db.models import Count
 from warmline.cli.demo.checks import Caught, Contact, Found, Trouble
 from warmline.cli.demo.script import Role, roles
 from warmline.cli.demo.week import Week
+from warmline.core.segments import Segment
 from warmline.flows.report import overview
+from warmline.flows.segment import counts
 from warmline.ports import Channel
 from warmline.sandbox.clock import parse_iso
-from warmline.store.models import Action, Delivery, Enrolment, Event, Incident, Message
+from warmline.store.models import Action, Delivery, Enrolment, Event, ExternalId, Incident, Message
 from warmline.store.statuses import (
     ActionStatus,
     DeliveryStatus,
@@ -32,9 +34,12 @@ def count(week: Week) -> Found:
     box = week.box
     hooks = _get(f"{box.greenhouse_url}/_control/state")
     crm = _get(f"{box.hubspot_url}/_control/state")
+    prospects = [one for one in week.before if one["past"].startswith("prospect")]
     found = Found(
         applicants=week.applicants,
-        applications=hooks["counts"]["applications"],
+        applications=hooks["counts"]["applications"] - len(prospects),
+        people=len(week.applicants) + len(week.before),
+        before=len(week.before) - len(prospects),
         days={
             f"{name}/{step.number}": step.day
             for name, loaded in week.runtime.project.sequences.items()
@@ -57,6 +62,7 @@ def count(week: Week) -> Found:
         polls=week.polls,
     )
     _ledger(week, found)
+    _tags(week, found)
     found.troubles = _troubles(week)
     return found
 
@@ -109,6 +115,28 @@ def _ledger(week: Week, found: Found) -> None:
         "unknown words": Event.objects.filter(kind="unknown"),
     }
     found.waiting = {what: rows.count() for what, rows in waiting.items()}
+
+
+def _tags(week: Week, found: Found) -> None:
+    """Each candidate of the ATS has the tag of the segment that the ledger says, and none of the
+    other three."""
+    found.segments = {word.value: n for word, n in counts().items()}
+    tag = week.runtime.project.file.segments.tag
+    ours = {tag(segment) for segment in Segment}
+    segments = {
+        row.external_id: row.candidate.segmentation.segment
+        for row in ExternalId.objects.filter(connection="ats", gone_at=None).select_related(
+            "candidate__segmentation"
+        )
+    }
+    candidates = week.box.greenhouse.world.candidates.rows
+    found.in_ats = len(candidates)
+    for number, row in candidates.items():
+        segment = segments.get(str(number))
+        if {name for name in row["tags"] if name in ours} != {
+            tag(Segment(segment)) if segment else ""
+        }:
+            found.wrongly_tagged.append(f"candidate {number}: {segment or 'not known'}")
 
 
 def _stopped(week: Week) -> Counter[str]:

@@ -106,6 +106,7 @@ def _figures(found: Found) -> Table:
             f"{found.by_poll} found by one of {found.polls} polls",
         ),
         ("webhooks of the ATS", hooks.get("attempts", 0), on_the_way),
+        ("in the ATS", found.in_ats, _segments(found)),
         ("contacts in the CRM", len(found.contacts), f"{len(found.duplicates())} duplicates"),
         ("mails", len(found.mails), ", ".join(f"{s}: {n}" for s, n in found.sent().items())),
         ("bounced", len(found.dead_tries), "mailboxes that do not exist"),
@@ -114,6 +115,10 @@ def _figures(found: Found) -> Table:
     for what, number, note in rows:
         table.add_row(what, str(number), note)
     return table
+
+
+def _segments(found: Found) -> str:
+    return ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in found.segments.items())
 
 
 def _touch(found: Found) -> Table:

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -40,6 +41,8 @@ FOLDER = Path("demo-project")
 MARKER = ".warmline-demo"
 HOST, PORT, THREADS = "127.0.0.1", 8025, 4
 PORTS_TRIED_MAX = 5
+# Whom the ATS knew before the week began: five of every past that the sandbox can tell.
+PEOPLE_BEFORE, BEFORE = 45, timedelta(days=3)
 _WEBHOOK_SECRET = "sandbox-webhook-secret"  # noqa: S105 - opens nothing but a sandbox
 _APP_SECRET = "sandbox-app-secret"  # noqa: S105
 _SECRETS = {
@@ -56,7 +59,7 @@ def demo(*, seed: int, applicants: int, keep: bool) -> None:
     """Raises typer.Exit(1) where a number does not hold."""
     began = time.monotonic()
     folder = FOLDER.absolute()
-    clock = VirtualClock(START)
+    clock = VirtualClock(START - BEFORE)
     script = write(seed, applicants)
     with (
         _fresh(folder),
@@ -65,6 +68,7 @@ def demo(*, seed: int, applicants: int, keep: bool) -> None:
     ):
         from warmline.cli.demo.count import count
 
+        week.prepare()
         with progress(err) as show:
             week.play(show)
         found = count(week)
@@ -149,6 +153,7 @@ def _house(
             raise WarmlineError(f"the ping to {url}/in/ats was not answered")
         box.hubspot.set_webhook(f"{url}/in/crm", _APP_SECRET)
         week = Week(script, box, runtime, clock, seed=seed)
+        week.before = box.greenhouse.add_history(PEOPLE_BEFORE, seed=seed)
         last.callback(week.close)
         yield week
 

@@ -18,9 +18,13 @@ from django.db.models import Count, Min
 from warmline.cli.demo.checks import Applicant
 from warmline.cli.demo.script import END, START, Deed, Role, Scene, Script
 from warmline.engine.work import Worker, run_until_idle
-from warmline.flows.reconcile import poll
+from warmline.flows.everybody import survey
+from warmline.flows.first_sync import allow
+from warmline.flows.interpret import drain
+from warmline.flows.reconcile import poll, read_history
 from warmline.flows.runtime import Runtime
 from warmline.flows.settle import settle, waiting_for_a_word
+from warmline.flows.tag_all import plan_tags, write_tags
 from warmline.sandbox.clock import VirtualClock, parse_iso
 from warmline.sandbox.serve import Sandbox
 from warmline.store.models import Action, Enrolment, Event, Message, Suppression
@@ -50,6 +54,7 @@ class Week:
         self.script, self.box, self.runtime, self.clock = script, box, runtime, clock
         self.applicants: list[Applicant] = []
         self.applications = self.polls = 0
+        self.before: list[dict[str, Any]] = []  # whom the ATS knew already, with their pasts
         self.scanner_changed: list[str] = []
         self._numbers: dict[int, int] = {}  # person of the script -> number in `applicants`
         self._record: dict[int, int] = {}  # person -> candidate of the ATS
@@ -65,6 +70,22 @@ class Week:
         for part in script.parts:
             self._mail_server(part.person.email, part.role, part.answers)
         self._crm(down=False)
+
+    def prepare(self) -> None:
+        """Before the first sync: whom the ATS has already is read, placed in a segment and tagged
+        there, as `warmline segment --apply` does."""
+        self.clock.set(START - timedelta(hours=1))
+        read_history(self.runtime, "ats")
+        while drain(self.runtime, "ats"):
+            pass
+        survey(self.runtime, write=True)
+        plan_tags(self.runtime, "ats")
+        write_tags(self.runtime, "ats", sleep=self._sleep)
+        allow(self.clock())
+        self.clock.set(START)
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock.advance(seconds)
 
     def close(self) -> None:
         self._worker.close()

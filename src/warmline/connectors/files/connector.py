@@ -6,28 +6,29 @@ import codecs
 import contextlib
 import glob
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from warmline.connectors.files.dates import order_of
-from warmline.connectors.files.mapping import (
+from warmline.connectors.files.rows import Reader, content_key
+from warmline.core.errors import ConfigError
+from warmline.core.events import Event
+from warmline.kit.exports.columns import (
     DATES,
     NEEDED,
+    Column,
     Columns,
     Recognition,
     configured_columns,
     configured_stages,
 )
-from warmline.connectors.files.reading import ENDINGS, rows
-from warmline.connectors.files.rows import Reader, content_key
-from warmline.connectors.files.shapes import Row
-from warmline.core.errors import ConfigError
-from warmline.core.events import Event
-from warmline.ports import Finding, Options, Page, Received, Record, Verdict
+from warmline.kit.exports.dates import order_of
+from warmline.kit.exports.reading import ENDINGS, rows
+from warmline.kit.exports.shapes import Row
+from warmline.ports import Access, Finding, Needs, Options, Page, Received, Record, Verdict
 
 STREAM = "rows"
 PAGE_ROWS = 500
@@ -37,6 +38,14 @@ CHECKED_FILES_MAX = 20
 SURVEY_ROWS = 1000
 SURVEY_ROWS_MAX = 100_000
 _EDGE_BYTES = 64 * 1024
+APPLICATION_DATE = "application_date"
+# What `check` is asked for, as the columns of which one is enough.
+FIELDS: Mapping[str, tuple[Column, ...]] = {
+    **{field: NEEDED[field] for field in ("email", "name", "applied_role", "stage")},
+    "recruiter_owner": NEEDED["owner"],
+    APPLICATION_DATE: NEEDED["applied_at"],
+    "tags": (Column.TAGS,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,26 +205,33 @@ class Files:
 
     # -- checking
 
-    def check(self) -> list[Finding]:
+    def check(self, needs: Needs) -> list[Finding]:
+        """For each of the newest files: can it be read, and which header is which field."""
         try:
-            paths = self._paths()
+            paths, advice = self._paths(), ""
         except ConfigError as error:
-            return [Finding(f"path {self._path}", Verdict.MISSING, error.reason)]
+            paths, advice = [], error.reason
         if not paths:
+            advice = advice or f"no file there yet; one that ends in {', '.join(ENDINGS)} is read"
             return [
-                Finding(
-                    f"path {self._path}",
-                    Verdict.MISSING,
-                    f"no file there yet; one that ends in {', '.join(ENDINGS)} is read",
-                )
+                Finding(f"path {self._path}", Verdict.MISSING, advice),
+                *(_unseen(field, self._path, needed) for field, needed in needs.fields.items()),
             ]
-        return [each for path in paths[-CHECKED_FILES_MAX:] for each in self._check_file(path)]
+        return [
+            each for path in paths[-CHECKED_FILES_MAX:] for each in self._check_file(path, needs)
+        ]
 
-    def _check_file(self, path: Path) -> list[Finding]:
+    def _check_file(self, path: Path, needs: Needs) -> list[Finding]:
         name = path.name
-        survey = self._survey(path)
+        try:
+            survey = self._survey(path)
+        except OSError as error:
+            survey = _Survey((), "", 0, f"it cannot be opened: {error.strerror}")
         if not survey.headers:
-            return [Finding(name, Verdict.FAILED, survey.fault or "no row below a header")]
+            return [
+                Finding(name, Verdict.FAILED, survey.fault or "no row below a header"),
+                *(_unseen(field, name, needed) for field, needed in needs.fields.items()),
+            ]
         found = [Finding(name, Verdict.OK, f"readable; looked at {survey.rows:,} rows")]
         if survey.fault:
             found.append(Finding(f"{name}: rows", Verdict.FAILED, survey.fault))
@@ -224,18 +240,40 @@ class Files:
         except ConfigError as error:
             found.append(Finding(f"{name}: columns", Verdict.FAILED, error.reason))
         columns = self._recognition.columns(survey.headers)
+        # A row without a date counts as happening when it is read, whatever the triggers pass.
+        fields = {APPLICATION_DATE: frozenset({Access.READ}), **needs.fields}
+        found += [_field(field, name, columns, needed) for field, needed in fields.items()]
+        told = {column for field in fields for column in FIELDS.get(field, ())}
         found += [
             Finding(f"{name}: {column}", Verdict.OK, f"column {header!r}")
             for column, header in columns.header.items()
+            if column not in told
         ]
         found += _doubled(name, columns)
-        for field, any_of in NEEDED.items():
-            if not any(column in columns.header for column in any_of):
-                found.append(Finding(f"{name}: {field}", Verdict.MISSING, _missing(field)))
         if survey.date_order == "?" and self._reader.date_order == "auto":
             advice = "dates such as 03/04/2026 could be either; set date_order to dmy or mdy"
             found.append(Finding(f"{name}: date_order", Verdict.MISSING, advice))
         return found
+
+
+def _field(field: str, name: str, columns: Columns, needed: frozenset[Access]) -> Finding:
+    any_of = FIELDS.get(field, ())
+    headers = [columns.header[column] for column in any_of if column in columns.header]
+    read, advice = Verdict.OK, " and ".join(f"column {header!r}" for header in headers)
+    if not headers:
+        read, advice = Verdict.MISSING, _missing(field, any_of)
+    write = Verdict.READ_ONLY  # an export is read, and never written back
+    return Finding.of_field(
+        field, f"{name}: {field}", needed, read=read, write=write, advice=advice
+    )
+
+
+def _unseen(field: str, name: str, needed: frozenset[Access]) -> Finding:
+    unseen = Verdict.UNKNOWN
+    advice = "no rows to look at"
+    return Finding.of_field(
+        field, f"{name}: {field}", needed, read=unseen, write=unseen, advice=advice
+    )
 
 
 def _doubled(name: str, columns: Columns) -> list[Finding]:
@@ -249,13 +287,16 @@ def _doubled(name: str, columns: Columns) -> list[Finding]:
     ]
 
 
-def _missing(field: str) -> str:
-    if field == "applied_at":
+def _missing(field: str, any_of: tuple[Column, ...]) -> str:
+    if not any_of:
+        return "exports have no column for it here: leave it out of the triggers from this source"
+    setting = f"set columns.{any_of[0]} to the header that holds it"
+    if field == APPLICATION_DATE:
         return (
             "no column for the date of application: rows count as happening when they are read; "
-            "set columns.applied_at to the header that holds it"
+            + setting
         )
-    return f"no column for it: set columns.{field} to the header that holds it"
+    return f"no column for it: {setting}"
 
 
 @dataclass(slots=True)

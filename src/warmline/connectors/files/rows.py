@@ -18,16 +18,6 @@ from email.utils import parseaddr
 from hashlib import blake2b
 from typing import Any
 
-from warmline.connectors.files import dates
-from warmline.connectors.files.mapping import (
-    Column,
-    Recognition,
-    is_prospect_word,
-    plain,
-    stage_kind,
-    status_of,
-    yes_or_no,
-)
 from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
 from warmline.core.events import (
@@ -41,17 +31,25 @@ from warmline.core.events import (
     StageFacts,
     StageKind,
 )
+from warmline.kit.exports import dates
+from warmline.kit.exports.cells import NOTHING, split_name
+from warmline.kit.exports.columns import (
+    Column,
+    Recognition,
+    is_prospect_word,
+    plain,
+    stage_kind,
+    status_of,
+    yes_or_no,
+)
 
 ID_CHARS_MAX = 100
 SHOWN_CHARS_MAX = 40
 LIST_MAX = 50
 _BETWEEN_EMAILS = re.compile(r"[;,|\s]+")
 _BETWEEN_PHONES = re.compile(r"[;,|\n]+")
+_BETWEEN_LINKS = re.compile(r"[;,|\s]+")
 _BETWEEN_TAGS = re.compile(r"[;,|\n]+")
-_SUFFIXES = frozenset(
-    {"jr", "sr", "ii", "iii", "iv", "phd", "md", "mba", "cpa", "esq", "pmp", "pe"}
-)
-_NOTHING = frozenset({"", "-", "n/a", "na", "none", "null", "unknown", "#n/a"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +100,13 @@ class _Row:
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # a spreadsheet writes the id 42 as 42.0
         text = " ".join(str(value).replace("\x00", "").split())
-        return "" if text.casefold() in _NOTHING else text
+        return "" if text.casefold() in NOTHING else text
 
     def _list(self, column: Column, between: re.Pattern[str]) -> list[str]:
         value = self._value(column)
         text = str(value).replace("\x00", "") if isinstance(value, str) else self._text(column)
         parts = (" ".join(part.split()) for part in between.split(text))
-        return list(dict.fromkeys(p for p in parts if p.casefold() not in _NOTHING))[:LIST_MAX]
+        return list(dict.fromkeys(p for p in parts if p.casefold() not in NOTHING))[:LIST_MAX]
 
     def _date(self, column: Column) -> datetime | None:
         try:
@@ -234,6 +232,9 @@ class _Row:
             tags=tuple(self._list(Column.TAGS, _BETWEEN_TAGS)) if has_tags else None,
             can_email=self._can_email(),
             owner=self._owner(),
+            links=tuple(self._list(Column.LINK, _BETWEEN_LINKS)),
+            employer=self._text(Column.EMPLOYER) or None,
+            place=self._text(Column.PLACE) or None,
         )
 
     def _derived_id(
@@ -348,20 +349,6 @@ class _Row:
         if said is not None:
             return said
         return ApplicationStatus.ACTIVE if stage is not None and not word else None
-
-
-def split_name(full: str) -> tuple[str, str]:
-    """First and last name: "Ada King Lovelace", "Lovelace, Ada", "Ada Lovelace, PhD"."""
-    before, comma, after = (part.strip() for part in full.partition(","))
-    if comma and after:
-        if all(plain(word) in _SUFFIXES for word in after.replace(",", " ").split()):
-            full = before
-        else:
-            return after, before
-    elif comma:
-        full = before
-    first, _, last = full.partition(" ")
-    return first, last.strip()
 
 
 def content_key(data: Mapping[str, Any]) -> str:

@@ -19,25 +19,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warmline.connectors.files import connector as connector_module
-from warmline.connectors.files import objects
 from warmline.connectors.files.connector import Files
-from warmline.connectors.files.dates import Ambiguous, order_of, read_date
-from warmline.connectors.files.mapping import Column, stage_kind
-from warmline.connectors.files.rows import split_name
 from warmline.core.errors import ConfigError, Malformed
 from warmline.core.events import ApplicationStatus, Event, EventKind, StageKind
+from warmline.kit.exports import objects
+from warmline.kit.exports.cells import split_name
+from warmline.kit.exports.columns import Column, stage_kind
+from warmline.kit.exports.dates import Ambiguous, order_of, read_date
 from warmline.kit.manifest import make, read_manifest
 from warmline.ports import (
     Channel,
     Checks,
-    Finding,
     ListsChanges,
     Options,
     Page,
     Parses,
     Received,
     Record,
-    Verdict,
 )
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -255,15 +253,11 @@ def test_headers_compare_by_letters_alone(write: Write) -> None:
     assert event.application.job.title == "Cook"
 
 
-def test_the_first_of_two_headers_wins_and_check_says_so(write: Write) -> None:
+def test_the_first_of_two_headers_wins(write: Write) -> None:
     path = write("a.csv", "Name,Email,E-mail,Role\nAda,a@b.example,c@d.example,Cook\n")
     [event] = submitted(path)
     assert event.candidate is not None
     assert event.candidate.emails == ("a@b.example",)
-    said = [f.advice for f in files(path).check() if "could be it too" in f.advice]
-    assert len(said) == 1
-    assert "'E-mail'" in said[0]
-    assert "columns.email" in said[0]
 
 
 def test_a_configured_column_wins(write: Write) -> None:
@@ -272,7 +266,6 @@ def test_a_configured_column_wins(write: Write) -> None:
     [event] = submitted(path, **configured)
     assert event.candidate is not None
     assert event.candidate.emails == ("c@d.example",)
-    assert not [f for f in files(path, **configured).check() if "could be it too" in f.advice]
 
 
 def test_a_weak_header_counts_only_where_no_better_one_does(write: Write) -> None:
@@ -296,7 +289,6 @@ def test_a_configured_column_that_is_absent_stops_with_a_sentence(write: Write, 
     assert caught.value.file == name
     for word in ("columns.email", "'Primary address'", "'Name', 'Mail'"):
         assert word in caught.value.reason
-    assert [f.verdict for f in source.check() if f.what == f"{name}: columns"] == [Verdict.FAILED]
 
 
 def test_what_was_read_before_a_wrong_file_is_not_lost(write: Write) -> None:
@@ -410,9 +402,9 @@ def test_a_cell_of_ten_megabytes_is_one_fault(write: Write, quoted: bool) -> Non
     assert "expected at most 1,000,000" in fault
 
 
-def test_a_quote_that_is_never_closed_is_one_fault(write: Write) -> None:
+def test_a_quote_that_is_never_closed_costs_its_own_row_only(write: Write) -> None:
     path = write("a.csv", 'Name,Notes\nAda,short\nBob,"never closed\nZoe,short\n')
-    assert names(path) == ["Ada"]
+    assert names(path) == ["Ada", "Zoe"]
     [fault] = faults(path)
     assert "row 3: a quote is opened and not closed" in fault
 
@@ -604,7 +596,6 @@ def test_the_order_is_never_guessed(write: Write) -> None:
         "2026-03-04 or 2026-03-04T09:30:00Z, or date_order set to dmy or mdy"
     )
     assert names(path) == ["Zoe"]
-    assert "a.csv: date_order" in {f.what for f in files(path).check()}
     assert faults(path, date_order="mdy") == []
     assert submitted(path, date_order="mdy")[0].occurred_at == datetime(2026, 3, 4, tzinfo=UTC)
 
@@ -903,20 +894,6 @@ def test_memory_stays_flat(write: Write) -> None:
 
 
 # check, manifest, contract
-
-
-def test_check_tells_what_is_missing(write: Write) -> None:
-    found = files(write("a.csv", "Name,Email\nAda,a@b.example\n")).check()
-    missing = {f.what for f in found if f.verdict is Verdict.MISSING}
-    assert missing == {"a.csv: applied_role", "a.csv: stage", "a.csv: owner", "a.csv: applied_at"}
-    assert Finding("a.csv: email", Verdict.OK, "column 'Email'") in found
-
-
-def test_check_never_raises(write: Write, tmp_path: Path) -> None:
-    assert files(tmp_path / "none.csv").check()[0].verdict is Verdict.MISSING
-    assert files(tmp_path).check()[0].verdict is Verdict.MISSING
-    assert files(write("a.json", "[")).check()[0].verdict is Verdict.FAILED
-    assert files(write("a.csv", "")).check()[0].verdict is Verdict.FAILED
 
 
 def test_the_manifest_is_what_the_class_does() -> None:

@@ -1,13 +1,25 @@
-"""What `warmline check` finds out: credentials, rights on each listing, each field needed."""
+"""What `warmline check` finds out: credentials, rights on each listing, each field needed.
+
+Only tokens are asked for and listings read. Whether tags may be written is read from the token's
+scopes, where Greenhouse tells them: nothing is written to find out.
+"""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from warmline.connectors.greenhouse.harvest import Harvest, access_hint
-from warmline.core.errors import AuthFailed, ConfigError, WarmlineError
-from warmline.ports import Finding, Verdict
+from warmline.connectors.greenhouse.harvest import Access, Harvest, access_hint
+from warmline.core.errors import AuthFailed, Refused, Throttled, Unreachable, WarmlineError
+from warmline.kit.http import Door
+from warmline.ports import Access as Need
+from warmline.ports import Finding, Needs, Verdict
 
+# What polling reads; the tags only where they are needed.
 RESOURCES = (
     "candidates",
     "applications",
@@ -19,80 +31,274 @@ RESOURCES = (
     "scorecards",
     "users",
 )
-
-# What it is → where it may stand. One of them must be there, be it null.
-FIELDS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("e-mail", (("candidates", "email_addresses"),)),
-    ("name", (("candidates", "first_name"),)),
-    ("do-not-contact mark", (("candidates", "can_email"),)),
-    ("applied role", (("applications", "job_id"),)),
-    ("job title", (("jobs", "name"),)),
-    ("pipeline stage", (("application_stages", "job_interview_stage_id"),)),
-    ("stage name", (("job_interview_stages", "name"),)),
-    ("recruiter", (("applications", "recruiter_id"), ("candidates", "recruiter_id"))),
-    ("recruiter's e-mail", (("users", "primary_email"),)),
+TAG_RESOURCES = ("candidate_tags", "applied_candidate_tags")
+TAG_SCOPES = (
+    ("candidate_tags", "create"),
+    ("applied_candidate_tags", "create"),
+    ("applied_candidate_tags", "destroy"),
 )
+TAGS = "tags"
+DO_NOT_CONTACT = "do_not_contact"
+# Enough that a private candidate's bare record, or an interview without an hour, is not alone.
+SAMPLE_ROWS = 20
+
+# (listing, key); an empty key: the listing alone, which may well be empty.
+Place = tuple[str, str]
+# Field → each thing that it is made of → where that may stand: in one of them, be it null.
+FIELDS: Mapping[str, tuple[tuple[Place, ...], ...]] = {
+    "email": ((("candidates", "email_addresses"),),),
+    "name": ((("candidates", "first_name"),),),
+    DO_NOT_CONTACT: ((("candidates", "can_email"),),),
+    "applied_role": ((("applications", "job_id"),), (("jobs", "name"),)),
+    "application_date": ((("applications", "applied_at"), ("applications", "created_at")),),
+    "recruiter_owner": (
+        (("applications", "recruiter_id"), ("candidates", "recruiter_id")),
+        (("users", "primary_email"),),
+    ),
+    "stage": (
+        (("application_stages", "job_interview_stage_id"),),
+        (("job_interview_stages", "name"),),
+    ),
+    "interview_date": ((("interviews", "starts_at"),),),
+    "interviewer": ((("interviewers", "user_id"), ("interviewers", "email")),),
+    TAGS: ((("candidate_tags", ""),), (("applied_candidate_tags", ""),)),
+}
+
+SUBSCRIPTIONS = Finding(
+    "webhook subscriptions",
+    Verdict.UNKNOWN,
+    "Greenhouse shows its web hooks in its pages alone (Configure, Dev Center, Web Hooks): look"
+    " there that each needed one is there and enabled",
+)
+_SERVER_ERRORS = tuple(range(500, 600))
 
 
-def run(harvest: Harvest, *, webhook_secret: str) -> list[Finding]:
-    findings = [_webhook(webhook_secret), *_token(harvest)]
-    if findings[-1].verdict is not Verdict.OK:
-        return findings
-    samples: dict[str, dict[str, Any] | None] = {}
-    for resource in RESOURCES:
-        findings.append(_listing(harvest, resource, samples))
-    return [*findings, *_fields(samples)]
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How one thing stands, and what to do about it."""
+
+    verdict: Verdict
+    advice: str = ""
 
 
-def _webhook(secret: str) -> Finding:
-    if secret:
-        return Finding("webhook secret", Verdict.OK)
-    return Finding(
-        "webhook secret",
-        Verdict.MISSING,
-        "without webhook_secret no webhook is accepted: choose one, set it here and as the Secret"
-        " Key of the webhook in Greenhouse (Configure, Dev Center, Web Hooks)",
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A listing as it answered, with a sample of its records."""
+
+    seen: Seen
+    rows: tuple[Mapping[str, Any], ...] = ()
+
+
+def run(
+    harvest: Harvest, access: Access, needs: Needs, *, now: Callable[[], datetime]
+) -> list[Finding]:
+    """A finding on the credentials, on each listing, on each field needed and on the
+    do-not-contact mark, which is needed whatever the triggers say."""
+    needed = {DO_NOT_CONTACT: frozenset({Need.READ}), **needs.fields}
+    signed_in = _signed_in(harvest)
+    first = Finding("API credentials", signed_in.verdict, signed_in.advice)
+    if signed_in.verdict is not Verdict.OK:
+        return [first, *(_unseen(field, needed[field], signed_in) for field in needed)]
+    wanted = (*RESOURCES, *(TAG_RESOURCES if TAGS in needed else ()))
+    listings = _listings(harvest, access, wanted, now)
+    writable = Seen(Verdict.OK)
+    if Need.WRITE in needed.get(TAGS, ()):
+        writable = _tags_writable(harvest, access, now)
+    return [
+        first,
+        *(_listed(resource, listing) for resource, listing in listings.items()),
+        *(_field(field, needed[field], listings, writable) for field in needed),
+        SUBSCRIPTIONS,
+    ]
+
+
+def _signed_in(harvest: Harvest) -> Seen:
+    try:
+        harvest.token()
+    except WarmlineError as error:
+        verdict = Verdict.of_error(error)
+        if verdict in (Verdict.CREDENTIALS, Verdict.MISSING):
+            return Seen(verdict, f"{error.reason}: {error.hint}")
+        if isinstance(error, Unreachable) and error.__context__ is None:
+            verdict = Verdict.FAILED  # the door was answered, and by a server's error
+        advice = f"{error.reason}: this says nothing about the credentials; {_elsewhere(verdict)}"
+        return Seen(verdict, advice)
+    return Seen(Verdict.OK)
+
+
+def _elsewhere(verdict: Verdict, setting: str = "token_url") -> str:
+    if verdict is Verdict.THROTTLED:
+        return "check again later"
+    if verdict is Verdict.UNREACHABLE:
+        return f"check {setting}, the network and the firewall"
+    return f"check {setting} and Greenhouse's status page, or try again later"
+
+
+def _listings(
+    harvest: Harvest, access: Access, wanted: Sequence[str], now: Callable[[], datetime]
+) -> dict[str, Listing]:
+    """Each asked for once. Where nothing answers, the others are not waited for as well."""
+    found: dict[str, Listing] = {}
+    with closing(Door(access.base_url, vendor="Greenhouse", now=now)) as door:
+        for resource in wanted:
+            found[resource] = _listing(harvest, door, resource)
+            if found[resource].seen.verdict in (Verdict.UNREACHABLE, Verdict.THROTTLED):
+                return dict.fromkeys(wanted, Listing(found[resource].seen)) | found
+    return found
+
+
+def _listing(harvest: Harvest, door: Door, resource: str) -> Listing:
+    try:
+        answer = door.call(
+            "GET",
+            f"/{resource}",
+            params={"per_page": str(SAMPLE_ROWS)},
+            headers={"authorization": f"Bearer {harvest.token()}"},
+            accept=(401, 402, *_SERVER_ERRORS),
+        )
+        if not answer.is_success:
+            return Listing(_no(resource, answer.status_code, ""))
+        rows = door.json(answer)
+    except AuthFailed as error:  # the door's words for 403
+        return Listing(_no(resource, 403, error.reason))
+    except Refused as error:
+        verdict = Verdict.of_answer(error.status or 0, error.reason)
+        return Listing(Seen(verdict, f"{error.reason}: {_elsewhere(verdict, 'base_url')}"))
+    except WarmlineError as error:
+        verdict = Verdict.of_error(error)
+        return Listing(Seen(verdict, f"{error.reason}: {_elsewhere(verdict, 'base_url')}"))
+    if not isinstance(rows, list):
+        advice = f"{resource} is no list: is base_url Greenhouse's Harvest v3 API?"
+        return Listing(Seen(Verdict.FAILED, advice))
+    return Listing(Seen(Verdict.OK), tuple(row for row in rows if isinstance(row, dict)))
+
+
+def _no(resource: str, status: int, said: str) -> Seen:
+    verdict = Verdict.of_answer(status, said)
+    if verdict is Verdict.CREDENTIALS:
+        advice = (
+            "Greenhouse gave a token and then refused it: create the credential anew, of the kind"
+            " Harvest V3 (OAuth), and look whether it is restricted to other addresses"
+        )
+    elif verdict is Verdict.PLAN:
+        advice = (
+            f"{said or f'Greenhouse answered {status}'}: ask Greenhouse which plan has it, or leave"
+            " what needs it out of the triggers"
+        )
+    elif verdict is Verdict.FORBIDDEN:
+        advice = access_hint(resource)
+    else:
+        advice = f"Greenhouse answered {status}: {_elsewhere(verdict, 'base_url')}"
+    return Seen(verdict, advice)
+
+
+def _listed(resource: str, listing: Listing) -> Finding:
+    advice = listing.seen.advice
+    if listing.seen.verdict is Verdict.OK and not listing.rows:
+        advice = "there is no record yet to look at"
+    return Finding(f"list {resource}", listing.seen.verdict, advice)
+
+
+def _field(
+    field: str,
+    needed: frozenset[Need],
+    listings: Mapping[str, Listing],
+    tags_writable: Seen,
+) -> Finding:
+    parts = FIELDS.get(field)
+    if parts is None:
+        advice = "Warmline reads nothing by this name from Greenhouse: leave it out of the triggers"
+        missing = Seen(Verdict.MISSING, advice)
+        return _unseen(field, needed, missing)
+    seen = [_part(places, listings) for places in parts]
+    read = next(one for one in seen if one.verdict is Verdict.worst(s.verdict for s in seen))
+    write = tags_writable
+    if field != TAGS:
+        write = Seen(Verdict.READ_ONLY, "of candidates, Warmline writes tags alone to Greenhouse")
+    said = (
+        read.advice if Need.READ in needed else "",
+        write.advice if Need.WRITE in needed else "",
+    )
+    return Finding.of_field(
+        field,
+        " and ".join(" or ".join(_name(place) for place in places) for places in parts),
+        needed,
+        read=read.verdict,
+        write=write.verdict,
+        advice="; ".join(dict.fromkeys(filter(None, said))),
     )
 
 
-def _token(harvest: Harvest) -> list[Finding]:
-    what = "API credentials"
+def _part(places: tuple[Place, ...], listings: Mapping[str, Listing]) -> Seen:
+    """How one of the things stands that a field is made of: it is enough where it stands once."""
+    looked = [_place(listings[resource], key) for resource, key in places]
+    fine = next((one for one in looked if one.verdict is Verdict.OK), None)
+    if fine is not None:
+        return fine
+    # A right that is missing comes before a key that is: it may be the reason for it.
+    worst = Verdict.worst(one.verdict for one in looked if one.verdict is not Verdict.MISSING)
+    if worst.to_mend or worst is Verdict.UNKNOWN:
+        return next(one for one in looked if one.verdict is worst)
+    where = " or ".join(map(_name, places))
+    advice = f"no sample record has {where}: may user_id see private candidates and all jobs?"
+    return Seen(Verdict.MISSING, advice)
+
+
+def _place(listing: Listing, key: str) -> Seen:
+    if listing.seen.verdict is not Verdict.OK or not key:
+        return listing.seen
+    if not listing.rows:
+        return Seen(Verdict.UNKNOWN, "there is no record yet to look at")
+    return Seen(Verdict.OK if any(key in row for row in listing.rows) else Verdict.MISSING)
+
+
+def _name(place: Place) -> str:
+    return ".".join(filter(None, place))
+
+
+def _unseen(field: str, needed: frozenset[Need], cause: Seen) -> Finding:
+    parts = FIELDS.get(field, ())
+    what = " and ".join(_name(places[0]) for places in parts) or field
+    return Finding.of_field(
+        field, what, needed, read=cause.verdict, write=cause.verdict, advice=cause.advice
+    )
+
+
+def _tags_writable(harvest: Harvest, access: Access, now: Callable[[], datetime]) -> Seen:
+    """By the token's own scopes (the sign-in's `introspect`, RFC 7662). Where these are not told,
+    it is not known: the only other way to find out is to write."""
+    scopes = _scopes(harvest, access, now)
+    if scopes is None:
+        return Seen(
+            Verdict.UNKNOWN,
+            "Greenhouse does not tell the token's scopes, and nothing is written to find out: see"
+            " that it has " + ", ".join(f"harvest:{r}:{verb}" for r, verb in TAG_SCOPES),
+        )
+    lacking = [(r, verb) for r, verb in TAG_SCOPES if f"harvest:{r}:{verb}" not in scopes]
+    if not lacking:
+        return Seen(Verdict.OK)
+    named = ", ".join(f"harvest:{resource}:{verb}" for resource, verb in lacking)
+    return Seen(Verdict.FORBIDDEN, f"give the API credential the scopes {named}")
+
+
+def _scopes(harvest: Harvest, access: Access, now: Callable[[], datetime]) -> frozenset[str] | None:
+    pair = base64.b64encode(f"{access.client_id}:{access.client_secret}".encode()).decode()
+    url = access.token_url.removesuffix("/").rpartition("/")[0] + "/introspect"
     try:
-        harvest.token()
-    except ConfigError as error:
-        return [Finding(what, Verdict.MISSING, f"{error.reason}: {error.hint}")]
-    except AuthFailed as error:
-        return [Finding(what, Verdict.FORBIDDEN, f"{error.reason}: {error.hint}")]
-    except WarmlineError as error:
-        advice = f"{error.reason}: this says nothing about the credentials; check token_url and"
-        return [Finding(what, Verdict.FAILED, f"{advice} the network, or try again later")]
-    return [Finding(what, Verdict.OK)]
-
-
-def _listing(harvest: Harvest, resource: str, samples: dict[str, dict[str, Any] | None]) -> Finding:
-    what = f"list {resource}"
-    try:
-        rows, _ = harvest.page(resource, {"per_page": "1"})
-    except AuthFailed:
-        return Finding(what, Verdict.FORBIDDEN, access_hint(resource))
-    except WarmlineError as error:
-        advice = f"{error.reason}: check base_url and the network, or try again later"
-        return Finding(what, Verdict.FAILED, advice)
-    samples[resource] = rows[0] if rows and isinstance(rows[0], dict) else None
-    return Finding(what, Verdict.OK, "" if rows else "there is no record yet to look at")
-
-
-def _fields(samples: dict[str, dict[str, Any] | None]) -> list[Finding]:
-    """A field of a listing that could not be read, or is empty, is not reported on twice."""
-    findings = []
-    for name, places in FIELDS:
-        seen = [(resource, key) for resource, key in places if samples.get(resource) is not None]
-        if not seen:
-            continue
-        if any(key in (samples[resource] or {}) for resource, key in seen):
-            findings.append(Finding(f"field: {name}", Verdict.OK))
-            continue
-        where = " or ".join(f"{resource}.{key}" for resource, key in places)
-        advice = f"a sample record has no {where}: may user_id see private candidates and all jobs?"
-        findings.append(Finding(f"field: {name}", Verdict.MISSING, advice))
-    return findings
+        with closing(Door(access.token_url, vendor="Greenhouse sign-in", now=now)) as door:
+            answer = door.call(
+                "POST",
+                url,
+                form={"token": harvest.token()},
+                headers={"authorization": f"Basic {pair}"},
+                writes=False,
+            )
+            found = door.json(answer)
+    except (Throttled, WarmlineError):
+        return None
+    told = found.get("scope", found.get("scopes")) if isinstance(found, dict) else None
+    if isinstance(told, list):
+        told = " ".join(map(str, told))
+    if not isinstance(told, str) or not told.strip() or found.get("active") is False:
+        return None
+    return frozenset(told.split())

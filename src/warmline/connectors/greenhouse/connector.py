@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import string
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from warmline.connectors.greenhouse import checkup, polled, webhooks
+from warmline.connectors.greenhouse import absent, checkup, polled, webhooks
 from warmline.connectors.greenhouse.facts import stamp
 from warmline.connectors.greenhouse.harvest import PER_PAGE_MAX, Access, Harvest
 from warmline.connectors.greenhouse.mapping import StageKinds
 from warmline.connectors.greenhouse.sweeps import STREAMS, Sweeps
+from warmline.connectors.greenhouse.tags import BATCH_MAX, Tags
+from warmline.core.actions import Action
 from warmline.core.errors import BadSignature, ConfigError, Malformed
 from warmline.core.events import Event, StageKind
+from warmline.core.outcomes import Outcome
 from warmline.kit.signatures import hmac_sha256, require_equal, require_header
-from warmline.ports import Channel, Finding, Options, Page, Received
+from warmline.ports import Channel, Finding, Needs, Options, Page, Received
 
 SIGNATURE = "signature"
 SIGNATURE_SCHEME = "sha256"
@@ -29,10 +32,11 @@ _SET_BY_STAGE_NAMES = frozenset(kind.value for kind in StageKind) - {"hired", "r
 
 
 class Greenhouse:
-    """Webhooks in, and the Harvest v3 API read for what webhooks do not tell.
+    """Webhooks in, the Harvest v3 API read for what webhooks do not tell, and the segment's tag
+    written to it.
 
     Settings are checked here, secrets only where they are used: a connection may live from
-    webhooks alone, or from polling alone."""
+    webhooks alone, or from polling alone. Thread-safe."""
 
     def __init__(self, options: Options) -> None:
         settings, secrets = options.settings, options.secrets
@@ -54,6 +58,7 @@ class Greenhouse:
         self._lock = threading.Lock()
         self._harvest: Harvest | None = None
         self._sweeps: Sweeps | None = None
+        self._tags: Tags | None = None
 
     def close(self) -> None:
         if self._harvest is not None:
@@ -96,7 +101,7 @@ class Greenhouse:
     # Events
 
     def parse(self, received: Received) -> list[Event]:
-        if received.channel is Channel.POLL:
+        if received.channel in (Channel.POLL, Channel.HISTORY):
             return polled.parse(received.stream, received.body, kinds=self._kinds)
         if received.channel is not Channel.WEBHOOK:
             raise Malformed(f"greenhouse: cannot read what came by {received.channel.value}")
@@ -113,17 +118,43 @@ class Greenhouse:
         return stamp(now + self._overlap)
 
     def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
-        return self._opened()[1].changes(stream, cursor, now=now)
-
-    def check(self) -> list[Finding]:
-        return checkup.run(self._opened()[0], webhook_secret=self._webhook_secret)
-
-    def _opened(self) -> tuple[Harvest, Sweeps]:
         with self._lock:
-            if self._harvest is None or self._sweeps is None:
-                self._harvest = Harvest(self._access, now=self._now)
-                self._sweeps = Sweeps(self._harvest, overlap=self._overlap, per_page=self._per_page)
-            return self._harvest, self._sweeps
+            if self._sweeps is None:
+                self._sweeps = Sweeps(
+                    self._opened(), overlap=self._overlap, per_page=self._per_page
+                )
+        return self._sweeps.changes(stream, cursor, now=now)
+
+    def missing(self, known: Mapping[str, Collection[str]]) -> list[Event]:
+        return absent.events(self._api(), known)
+
+    def batch_max(self) -> int:
+        return BATCH_MAX
+
+    def apply(self, actions: Sequence[Action]) -> list[Outcome]:
+        return self._tagging().apply(actions)
+
+    def find(self, action: Action) -> Outcome | None:
+        return self._tagging().find(action)
+
+    def check(self, needs: Needs) -> list[Finding]:
+        return checkup.run(self._api(), self._access, needs, now=self._now)
+
+    def _api(self) -> Harvest:
+        with self._lock:
+            return self._opened()
+
+    def _tagging(self) -> Tags:
+        with self._lock:
+            if self._tags is None:
+                self._tags = Tags(self._opened(), now=self._now)
+            return self._tags
+
+    def _opened(self) -> Harvest:
+        """The caller holds the lock."""
+        if self._harvest is None:
+            self._harvest = Harvest(self._access, now=self._now)
+        return self._harvest
 
 
 def _text(settings: Mapping[str, object], name: str, default: str) -> str:

@@ -18,7 +18,10 @@ from warmline.core.events import CandidateFacts, JobFacts, Person, StageFacts
 def candidate_facts(
     source: Mapping[str, Any], where: str, *, owner: Person | None
 ) -> CandidateFacts:
+    """Strict in what decides something; links, employer and place are evidence, and a wrong shape
+    of theirs is left out."""
     tags = source.get("tags")
+    created_at = shapes.moment_or_none(source, "created_at", where)
     return CandidateFacts(
         external_id=shapes.identifier(source, "id", where),
         first_name=shapes.name_or_none(source, "first_name", where),
@@ -28,6 +31,11 @@ def candidate_facts(
         tags=None if tags is None else shapes.words(tags),
         can_email=shapes.flag_or_none(source, "can_email", where),
         owner=owner,
+        links=_links(source),
+        employer=_word(source.get("company")),
+        place=_place(source),
+        # To the second, so that a webhook and a poll say the same.
+        created_at=created_at and created_at.replace(microsecond=0),
     )
 
 
@@ -46,10 +54,34 @@ def _emails(source: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 
 def _phones(source: Mapping[str, Any]) -> tuple[str, ...]:
-    found = source.get("phone_numbers")
+    return _values(source.get("phone_numbers"))
+
+
+def _values(found: object) -> tuple[str, ...]:
+    """The texts of a list of `{value, type}`."""
     if not isinstance(found, list):
         return ()
     return shapes.words([entry.get("value") for entry in found if isinstance(entry, dict)])
+
+
+def _links(source: Mapping[str, Any]) -> tuple[str, ...]:
+    """Profile pages first: they name one person, where a website may be a company's."""
+    profiles = _values(source.get("social_media_addresses"))
+    return tuple(dict.fromkeys((*profiles, *_values(source.get("website_addresses")))))
+
+
+def _place(source: Mapping[str, Any]) -> str | None:
+    """The home address where one is marked so, else the first."""
+    found = source.get("addresses")
+    if not isinstance(found, list):
+        return None
+    homes = [one for one in found if isinstance(one, dict) and one.get("type") == "home"]
+    values = (*_values(homes), *_values(found))
+    return _word(values[0]) if values else None
+
+
+def _word(found: object) -> str | None:
+    return next(iter(shapes.words([found])), "").strip() or None
 
 
 def person_or_none(source: Mapping[str, Any], key: str, where: str) -> Person | None:
@@ -116,6 +148,18 @@ def hired_key(application_id: str, when: str) -> str:
 
 def updated_key(candidate_id: str, when: str) -> str:
     return f"candidate.updated:{candidate_id}:{when}"
+
+
+def application_deleted_key(candidate_id: str, application_id: str) -> str:
+    return updated_key(candidate_id, f"application.deleted:{application_id}")
+
+
+def merged_key(candidate_id: str, into: str) -> str:
+    return f"candidate.merged:{candidate_id}:{into}"
+
+
+def deleted_key(candidate_id: str) -> str:
+    return f"candidate.deleted:{candidate_id}"
 
 
 def interview_scheduled_key(interview_id: str, what: str, when: str) -> str:

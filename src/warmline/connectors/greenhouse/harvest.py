@@ -1,4 +1,4 @@
-"""The Harvest v3 API: its token, its pages, its look-ups by id. Reads only."""
+"""The Harvest v3 API: its token, its pages, its look-ups by id, and single writes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from warmline.kit.http import Door
 
 IDS_MAX = 50  # the vendor's bound on `ids` and its kin
 PER_PAGE_MAX = 500
+DIGITS_MAX = 18  # of an id: a 64-bit number
 LOOK_UP_PAGES_MAX = 20  # 10,000 rows that belong to 50 records: something is wrong
 _RENEW_BEFORE = timedelta(minutes=1)
 _TOKEN_LIFE_UNTOLD = timedelta(minutes=5)
+# The last word of a scope, harvest:<resource>:<verb>.
+_VERBS: Mapping[str, str] = {"GET": "list", "POST": "create", "DELETE": "destroy"}
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What it takes to read. `user_id` is the `sub` of the token: whose rights it has."""
+    """What it takes to sign in. `user_id` is the `sub` of the token: whose rights it has."""
 
     base_url: str
     token_url: str
@@ -40,6 +43,10 @@ class _Token:
     renew_at: datetime
 
 
+class NotAllowed(AuthFailed):
+    """403 to one write: the credentials lack the right, to all records or to this one."""
+
+
 class Harvest:
     """One account. Thread-safe. Throttled, Unreachable and AuthFailed pass to the caller."""
 
@@ -51,6 +58,7 @@ class Harvest:
         self._sign_in = Door(access.token_url, vendor="Greenhouse sign-in", now=now)
         self._token: _Token | None = None
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
 
     def close(self) -> None:
         self._door.close()
@@ -93,33 +101,67 @@ class Harvest:
                 self._token = self._new_token()
             return self._token.text
 
+    def write(self, method: str, path: str, body: object = None) -> object:
+        """One change; the JSON that the vendor answered, or None: a 204 says nothing more. `path`
+        begins with the resource. Raises NotAllowed on 403, Refused with the vendor's status on
+        another no, Unsure where no answer came.
+
+        One at a time: whether the window has a call left is known only once the last answer came,
+        and two threads that both took the last one would be told 429."""
+        with self._turn:
+            answer = self._ask(method, path, body=body)
+        try:
+            found: object = answer.json()
+        except (ValueError, RecursionError):
+            return None
+        return found
+
     def _get(self, resource: str, params: Mapping[str, str]) -> httpx.Response:
+        return self._ask("GET", resource, params=params)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> httpx.Response:
         used = self.token()
-        answer = self._call(resource, params, used, accept=(401,))
+        answer = self._call(method, path, used, params, body)
         if answer.status_code != 401:
             return answer
         # Revoked before its time, perhaps: one new token, and then the answer stands.
         with self._lock:
             if self._token is not None and self._token.text == used:
                 self._token = None
-        return self._call(resource, params, self.token(), accept=())
+        answer = self._call(method, path, self.token(), params, body)
+        if answer.status_code == 401:
+            reason, hint = _denied(method, path, "Greenhouse answered 401")
+            raise AuthFailed(reason, hint=hint)
+        return answer
 
     def _call(
-        self, resource: str, params: Mapping[str, str], token: str, *, accept: tuple[int, ...]
+        self,
+        method: str,
+        path: str,
+        token: str,
+        params: Mapping[str, str] | None,
+        body: object,
     ) -> httpx.Response:
         try:
             return self._door.call(
-                "GET",
-                f"/{resource}",
+                method,
+                f"/{path}",
                 params=params,
+                body=body,
                 headers={"authorization": f"Bearer {token}"},
-                accept=accept,
+                accept=(401,),
             )
         except AuthFailed as error:
-            raise AuthFailed(
-                f"Greenhouse does not let these credentials list {resource} ({error.reason})",
-                hint=access_hint(resource),
-            ) from None
+            kind = AuthFailed if method == "GET" else NotAllowed
+            reason, hint = _denied(method, path, error.reason)
+            raise kind(reason, hint=hint) from None
 
     def _new_token(self) -> _Token:
         access = self._access
@@ -162,11 +204,38 @@ class Harvest:
         return _Token(text, expires_at - _RENEW_BEFORE)
 
 
-def access_hint(resource: str) -> str:
+def row_id(row: object) -> str:
+    """The `id` of a row as text; empty where it has none that can be used."""
+    return number_of(row, "id")
+
+
+def number_of(row: object, key: str) -> str:
+    """The number under `key` as text; empty where there is none."""
+    found = row.get(key) if isinstance(row, dict) else None
+    return str(found) if type(found) is int and found >= 0 else ""
+
+
+def is_id(text: str) -> bool:
+    """Whether the vendor could have given this id: anything else would spoil the call for all."""
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
+
+
+def access_hint(resource: str, verb: str = "list") -> str:
+    """`verb` is the last word of the scope: list, create or destroy."""
+    why = "Greenhouse lists nothing to anybody else"
+    if verb != "list":
+        why = "others may not change every candidate"
     return (
-        f"give the API credential the scope harvest:{resource}:list, and let user_id name a Site"
-        " Admin: Greenhouse lists nothing to anybody else"
+        f"give the API credential the scope harvest:{resource}:{verb}, and let user_id name a Site"
+        f" Admin: {why}"
     )
+
+
+def _denied(method: str, path: str, reason: str) -> tuple[str, str]:
+    """What to say and what to do where the vendor lets these credentials not do it."""
+    resource, verb = path.partition("/")[0], _VERBS[method]
+    said = f"Greenhouse does not let these credentials {verb} {resource} ({reason})"
+    return said, access_hint(resource, verb)
 
 
 def _no_token(reason: str) -> AuthFailed:

@@ -152,6 +152,9 @@ AMARA = CandidateFacts(
     tags=("Python", "Relocation"),
     can_email=True,
     owner=Person("Rosa Okafor", "rosa.okafor@example.com", "5101"),
+    links=("https://social.example.com/amara",),
+    employer="Northwind",
+    created_at=at("2026-03-02T08:15:04"),
 )
 DATA_SCIENTIST = JobFacts("3001", "Data Scientist", "Data", "Stockholm, Remote")
 SUBMITTED = Event(
@@ -264,6 +267,49 @@ def test_personal_addresses_come_first_and_stay_as_they_were_written() -> None:
     assert candidate is not None
     assert candidate.emails == ("amara.lindqvist@example.com",)  # an empty one is none
     assert (candidate.can_email, candidate.tags) == (None, ("Python",))  # not said, and less
+
+
+def about(**fields: object) -> CandidateFacts:
+    """What an `update_candidate` with these fields of its candidate says of the person."""
+    body = json.loads(body_of("update_candidate"))
+    body["payload"]["candidate"].update(fields)
+    (event,) = greenhouse().parse(webhook(json.dumps(body).encode()))
+    assert event.candidate is not None
+    return event.candidate
+
+
+def test_profile_pages_employer_place_and_age_are_told() -> None:
+    told = about(
+        social_media_addresses=[{"value": "@amara"}, {"value": " https://x.example.com/a "}],
+        website_addresses=[{"value": "amara.example.com", "type": "personal"}, {"value": "@amara"}],
+        company=" Northwind ",
+        addresses=[{"value": "1 Work Road", "type": "work"}, {"value": "Uppsala", "type": "home"}],
+        created_at="2024-05-06T07:08:09.987+02:00",
+    )
+    assert told.links == ("@amara", " https://x.example.com/a ", "amara.example.com")
+    assert (told.employer, told.place) == ("Northwind", "Uppsala")
+    assert told.created_at == at("2024-05-06T05:08:09")
+    assert about(addresses=[{"value": "1 Work Road"}]).place == "1 Work Road"
+
+
+def test_what_is_not_said_of_them_is_none() -> None:
+    told = about(company=None, addresses=[], created_at=None, social_media_addresses=None)
+    assert (told.links, told.employer, told.place, told.created_at) == ((), None, None, None)
+    assert about(company="  ", addresses=[{"value": " "}]).employer is None
+
+
+@pytest.mark.parametrize("wrong", [7, "text", {"value": "x"}, [7, None, "x", {"value": 7}], [[]]])
+def test_wrong_shapes_of_mere_evidence_stop_nothing(wrong: object) -> None:
+    told = about(
+        social_media_addresses=wrong, website_addresses=wrong, addresses=wrong, company=[wrong]
+    )
+    assert (told.links, told.employer, told.place) == ((), None, None)
+    assert told.first_name == "Amara"
+
+
+def test_a_time_of_creation_that_is_none_is_malformed() -> None:
+    with pytest.raises(Malformed, match=r"candidate\.created_at: found text"):
+        about(created_at="long ago")
 
 
 def test_a_prospect_is_no_applicant() -> None:

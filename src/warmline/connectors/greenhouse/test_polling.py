@@ -22,11 +22,10 @@ from warmline.core.errors import (
     Malformed,
     Refused,
     Throttled,
-    Unreachable,
     WarmlineError,
 )
 from warmline.core.events import Event, EventKind, Person, StageFacts, StageKind
-from warmline.ports import Channel, Options, Page, Received, Verdict
+from warmline.ports import Channel, Options, Page, Received
 
 NOW = datetime(2026, 4, 5, 12, 0, tzinfo=UTC)
 CLIENT_SECRET = "s3cr3t-of-the-client"
@@ -685,68 +684,3 @@ def test_no_error_holds_a_secret_or_an_address(vendor: Vendor) -> None:
         assert CLIENT_SECRET not in text
         assert "token-" not in text
         assert WEBHOOK_SECRET not in text
-
-
-# Check
-
-
-def verdicts(greenhouse: Greenhouse) -> dict[str, Verdict]:
-    return {finding.what: finding.verdict for finding in greenhouse.check()}
-
-
-def test_check_finds_everything_in_place(greenhouse: Greenhouse) -> None:
-    found = verdicts(greenhouse)
-    assert set(found.values()) == {Verdict.OK}
-    assert {"webhook secret", "API credentials", "list interviewers", "field: recruiter"} <= set(
-        found
-    )
-
-
-def test_check_names_the_scope_that_is_missing(vendor: Vendor, greenhouse: Greenhouse) -> None:
-    vendor.forbidden = {"interviews", "users"}
-    findings = {finding.what: finding for finding in greenhouse.check()}
-    assert findings["list interviews"].verdict is Verdict.FORBIDDEN
-    assert "harvest:interviews:list" in findings["list interviews"].advice
-    assert "Site Admin" in findings["list users"].advice
-    assert findings["list candidates"].verdict is Verdict.OK
-    assert "field: recruiter's e-mail" not in findings  # said once, by the listing
-
-
-def test_check_misses_a_field(vendor: Vendor, greenhouse: Greenhouse) -> None:
-    for row in vendor.tables["candidates"]:
-        del row["email_addresses"]
-    findings = {finding.what: finding for finding in greenhouse.check()}
-    assert findings["field: e-mail"].verdict is Verdict.MISSING
-    assert "candidates.email_addresses" in findings["field: e-mail"].advice
-
-
-def test_check_of_an_empty_account_is_content(vendor: Vendor, greenhouse: Greenhouse) -> None:
-    vendor.tables = {}
-    findings = greenhouse.check()
-    assert {finding.verdict for finding in findings} == {Verdict.OK}
-    assert any("no record yet" in finding.advice for finding in findings)
-
-
-def test_check_tells_wrong_credentials_from_an_unreachable_vendor(vendor: Vendor) -> None:
-    vendor.token_answer = (401, {})
-    wrong = connect(vendor)
-    assert verdicts(wrong)["API credentials"] is Verdict.FORBIDDEN
-    wrong.close()
-    away = connect(vendor, token_url="http://127.0.0.1:9/token")
-    assert verdicts(away)["API credentials"] is Verdict.FAILED
-    away.close()
-    vendor.token_answer = None
-    lost = connect(vendor, base_url="http://127.0.0.1:9/v3")
-    assert verdicts(lost)["list candidates"] is Verdict.FAILED
-    with pytest.raises(Unreachable):
-        sweep(lost, "candidates")
-    lost.close()
-
-
-def test_check_says_what_is_not_set() -> None:
-    bare = Greenhouse(Options("ats", {}, {}, now=lambda: NOW))
-    found = {finding.what: finding for finding in bare.check()}
-    bare.close()
-    assert found["webhook secret"].verdict is Verdict.MISSING
-    assert found["API credentials"].verdict is Verdict.MISSING
-    assert "client_id" in found["API credentials"].advice

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from warmline.connectors.greenhouse.connector import Greenhouse
-from warmline.core.errors import AuthFailed, BadSignature
-from warmline.core.events import Event, EventKind
-from warmline.ports import Channel, Options, Received, Verdict
+from warmline.core.errors import BadSignature, Refused, Throttled
+from warmline.core.events import ApplicationStatus, Event, EventKind
+from warmline.ports import Channel, Options, Received
 from warmline.sandbox.clock import VirtualClock
 from warmline.sandbox.serve import Sandbox
 
@@ -174,6 +174,114 @@ def test_merges_deletions_and_anonymising_come_by_webhook(
     ]
 
 
+# What is missing
+
+
+def known(sandbox: Sandbox) -> dict[str, list[str]]:
+    """Each candidate there with the applications, as the ledger knows them."""
+    world = sandbox.greenhouse.world
+    return {
+        str(number): [str(a["id"]) for a in world.applications.where("candidate_id", number)]
+        for number in world.candidates.rows
+    }
+
+
+def test_deletions_and_merges_are_found_with_the_webhooks_keys(
+    sandbox: Sandbox, greenhouse: Greenhouse
+) -> None:
+    vendor = sandbox.greenhouse
+    with vendor.captured() as calls:
+        crowd = [vendor.apply()["candidate_id"] for _ in range(120)]
+        before = known(sandbox)
+        assert greenhouse.missing(before) == []
+        calls.clear()
+        vendor.merge(crowd[0], crowd[60])
+        vendor.delete_candidate(crowd[61])
+        vendor.merge(crowd[1], crowd[119])
+        webhooks = {event.key: event for event in told(greenhouse, calls)}
+    found = greenhouse.missing(before)
+    assert {event.key for event in found} == set(webhooks)
+    for event in found:
+        assert event.kind is webhooks[event.key].kind
+        assert event.candidate is not None
+        assert event.candidate.merged_into == webhooks[event.key].candidate.merged_into  # type: ignore[union-attr]
+        assert event.candidate.gone == (event.kind is EventKind.CANDIDATE_DELETED)
+        assert event.occurred_at is None
+    assert greenhouse.missing(before) == found  # the same news, under the same keys
+
+
+def test_an_application_that_is_gone_is_found_with_the_webhooks_key(
+    sandbox: Sandbox, greenhouse: Greenhouse
+) -> None:
+    vendor = sandbox.greenhouse
+    first = vendor.apply()
+    candidate = str(first["candidate_id"])
+    before = known(sandbox)
+    before[candidate].append("69999")
+    (event,) = greenhouse.missing(before)
+    assert event.key == f"candidate.updated:{candidate}:application.deleted:69999"
+    assert event.application is not None
+    assert event.application.external_id == "69999"
+    assert event.application.status is ApplicationStatus.DELETED
+
+
+def test_who_is_only_hidden_is_not_deleted(sandbox: Sandbox, greenhouse: Greenhouse) -> None:
+    vendor = sandbox.greenhouse
+    for _ in range(3):
+        hidden = vendor.apply()["candidate_id"]
+    before = known(sandbox)
+    vendor.world.hidden.add(hidden)  # the listing of applications shows theirs still
+    assert greenhouse.missing(before) == []
+    vendor.world.hidden.clear()
+    vendor.world.candidates.get(hidden)["private"] = True
+    vendor.sees_private = False
+    assert greenhouse.missing(before) == []
+
+
+def test_so_many_missing_are_not_believed(sandbox: Sandbox, greenhouse: Greenhouse) -> None:
+    vendor = sandbox.greenhouse
+    crowd = [vendor.apply()["candidate_id"] for _ in range(19)]
+    before = known(sandbox)
+    vendor.world.hidden.update(crowd[:9])
+    before |= {str(number): [] for number in crowd[:9]}
+    assert len(greenhouse.missing(before)) == 9
+    vendor.world.hidden.add(crowd[9])
+    with pytest.raises(Refused, match="9 of 19 known candidates") as raised:
+        greenhouse.missing(before)
+    assert "private" in raised.value.hint
+
+
+def test_one_hollow_answer_deletes_nobody(sandbox: Sandbox, greenhouse: Greenhouse) -> None:
+    vendor = sandbox.greenhouse
+    lost = vendor.apply()["candidate_id"]
+    vendor.apply()
+    vendor.world.hidden.add(lost)
+    vendor.meanwhile["GET candidates"] = [vendor.world.hidden.clear]
+    assert greenhouse.missing({str(lost): [], "nonsense": ["1"], "9" * 30: []}) == []
+
+
+def test_several_records_of_one_person_are_told_apart(
+    sandbox: Sandbox, greenhouse: Greenhouse
+) -> None:
+    """The ledger knows applications by person: those of a record that stands are no proof."""
+    vendor = sandbox.greenhouse
+    one, two, other = (vendor.apply()["candidate_id"] for _ in range(3))
+    person = [number for record in (one, two) for number in known(sandbox)[str(record)]]
+    vendor.merge(other, one)
+    (event,) = greenhouse.missing({str(one): person, str(two): person})
+    assert event.candidate is not None
+    assert event.candidate.merged_into == str(other)
+
+
+def test_looking_for_what_is_missing_waits_when_asked_to(
+    sandbox: Sandbox, clock: VirtualClock, greenhouse: Greenhouse
+) -> None:
+    sandbox.greenhouse.apply()
+    sandbox.greenhouse.rate_limit = 1
+    with pytest.raises(Throttled):
+        greenhouse.missing(known(sandbox))
+
+
 def test_a_poll_reads_only_what_changed(
     sandbox: Sandbox, clock: VirtualClock, greenhouse: Greenhouse
 ) -> None:
@@ -187,25 +295,3 @@ def test_a_poll_reads_only_what_changed(
     assert {event.application.external_id for event in events if event.application} == {
         str(application["id"])
     }
-
-
-def test_check_is_content_with_an_admin_and_names_who_is_none(
-    sandbox: Sandbox, clock: VirtualClock, greenhouse: Greenhouse
-) -> None:
-    sandbox.greenhouse.apply()
-    assert {finding.verdict for finding in greenhouse.check()} == {Verdict.OK}
-    place = sandbox.addresses()["greenhouse"]
-    recruiter = sandbox.greenhouse.world.staff("recruiter")[0]["id"]
-    settings = {
-        "base_url": f"{place['url']}/v3",
-        "token_url": place["token_url"],
-        "user_id": recruiter,
-    }
-    secrets = {name: place[name] for name in ("client_id", "client_secret")}
-    weak = Greenhouse(Options("ats", settings, secrets, now=clock))
-    verdicts = {finding.what: finding.verdict for finding in weak.check()}
-    assert verdicts["API credentials"] is Verdict.OK
-    assert verdicts["list candidates"] is Verdict.FORBIDDEN
-    with pytest.raises(AuthFailed):
-        polled(weak, "candidates", clock())
-    weak.close()

@@ -184,7 +184,7 @@ def _application_deleted(call: _Call) -> Event:
     number = shapes.identifier(found, "id", where)
     return Event(
         kind=EVENTS[call.action],
-        key=facts.updated_key(candidate_id, f"application.deleted:{number}"),
+        key=facts.application_deleted_key(candidate_id, number),
         word=call.action,
         candidate=CandidateFacts(external_id=candidate_id),
         application=ApplicationFacts(
@@ -204,7 +204,7 @@ def _candidate_merged(call: _Call) -> Event:
     can_email = shapes.flag_or_none(found, "can_email", where)
     return Event(
         kind=EVENTS[call.action],
-        key=f"candidate.merged:{number}:{into}",
+        key=facts.merged_key(number, into),
         word=call.action,
         candidate=CandidateFacts(external_id=number, can_email=can_email, merged_into=into),
     )
@@ -242,7 +242,7 @@ def _candidate_anonymized(call: _Call) -> Event:
 def _gone(call: _Call, number: str, fields: dict[str, str]) -> Event:
     return Event(
         kind=EventKind.CANDIDATE_DELETED,
-        key=f"candidate.deleted:{number}",
+        key=facts.deleted_key(number),
         word=call.action,
         candidate=CandidateFacts(external_id=number, gone=True),
         fields=fields,

@@ -1,80 +1,222 @@
-"""Is HubSpot ready for us: the token, its scopes, each property that is written."""
+"""Is HubSpot ready for us: the token, its scopes, each field needed as the property it maps to.
+
+Lists are read, and the token's own description. Nothing is written to find out whether it may be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import httpx
 
 from warmline.connectors.hubspot.contacts import OBJECTS, PROPERTIES, Contacts, body_of, plain
 from warmline.connectors.hubspot.mapping import EDITOR, Kind, Property
+from warmline.connectors.hubspot.mapping import PROPERTIES as KNOWN
 from warmline.core.errors import WarmlineError
-from warmline.ports import Finding, Verdict
+from warmline.ports import Access, Finding, Needs, Verdict
 
 READ_SCHEMA = "crm.schemas.contacts.read"
 READ = "crm.objects.contacts.read"
 WRITE = "crm.objects.contacts.write"
-SCOPES = (READ, WRITE, READ_SCHEMA)
-_REFUSED = (401, 403)
+# What a private app's token may do, by the token itself. It needs no scope.
+TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105 -- an address
+EMAIL = Property("email", "Email")
+HALVES = {"name": ("first_name", "last_name")}
+SUBSCRIPTIONS = Finding(
+    "webhook subscriptions",
+    Verdict.UNKNOWN,
+    "a private app's token cannot see them: look in HubSpot, in the app's Webhooks tab, that those"
+    " of the connector's README are there and active",
+)
+# Every answer is looked at here, but for 429: the door keeps away after one.
+_ANY = tuple(status for status in range(300, 600) if status != 429)
 
 
-def check(contacts: Contacts, table: Mapping[str, Property]) -> list[Finding]:
-    """The findings. Where the token fails, nothing else is asked."""
-    try:
-        return _checked(contacts, table)
-    except WarmlineError as error:
-        advice = (
-            f"{error.reason}: try again, and look at base_url, the network and HubSpot's status"
-        )
-        return [Finding("HubSpot's API", Verdict.FAILED, advice)]
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How one thing stands, and what to do about it."""
+
+    verdict: Verdict
+    advice: str = ""
 
 
-def _checked(contacts: Contacts, table: Mapping[str, Property]) -> list[Finding]:
-    schema = contacts.get(PROPERTIES, accept=_REFUSED)
-    if schema.status_code == 401:
-        advice = "HubSpot refused the token: copy it anew from the private app's Auth tab"
-        return [Finding("access token", Verdict.FORBIDDEN, advice)]
-    found = [
-        Finding("access token", Verdict.OK),
-        _scope(READ, contacts.get(OBJECTS, {"limit": "1"}, accept=_REFUSED)),
-        # No inputs, so nothing is written; HubSpot looks at the scope first.
-        _scope(
-            WRITE,
-            contacts.post(
-                f"{OBJECTS}/batch/update", {"inputs": []}, writes=False, accept=(400, *_REFUSED)
-            ),
-        ),
-        _scope(READ_SCHEMA, schema),
-    ]
-    if schema.status_code == 403:
-        return found
-    results = body_of(schema).get("results")
-    if not isinstance(results, list):
+FINE = Seen(Verdict.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What HubSpot lets these credentials do. `there` are its contact properties by name."""
+
+    schema: Seen
+    read: Seen
+    write: Seen
+    there: Mapping[str, Mapping[str, object]]
+
+
+def check(
+    contacts: Contacts, table: Mapping[str, Property], needs: Needs, *, token: str
+) -> list[Finding]:
+    """A finding on the token, on each scope and on each field needed. Where HubSpot does not
+    answer or refuses the token, nothing else is asked, and every field has that verdict."""
+    schema, answer = _asked(contacts, PROPERTIES, scope=READ_SCHEMA)
+    if answer is None or schema.verdict is Verdict.CREDENTIALS:
+        what = "access token" if schema.verdict is Verdict.CREDENTIALS else "HubSpot's API"
+        account = Account(schema, schema, schema, {})
+        return [Finding(what, schema.verdict, schema.advice), *_fields(table, needs, account)]
+    there = _properties(answer) if schema.verdict is Verdict.OK else {}
+    if there is None:
         advice = "HubSpot's list of properties could not be read: is base_url HubSpot's API?"
-        return [*found, Finding("contact properties", Verdict.FAILED, advice)]
-    there = {str(one.get("name")): one for one in results if isinstance(one, dict)}
-    return [*found, *(_property(entry, there.get(entry.name)) for entry in table.values())]
+        schema, there = Seen(Verdict.FAILED, advice), {}
+    read, listed = _asked(contacts, OBJECTS, {"limit": "1"}, scope=READ)
+    if listed is not None and listed.is_success and "results" not in body_of(listed):
+        read = Seen(Verdict.FAILED, "HubSpot's list of contacts could not be read: try again")
+    account = Account(schema, read, _writes(contacts, token), there)
+    return [
+        Finding("access token", Verdict.OK),
+        _told(f"scope {READ_SCHEMA}", schema),
+        _told(f"scope {READ}", read),
+        _told(f"scope {WRITE}", account.write),
+        *_fields(table, needs, account),
+        SUBSCRIPTIONS,
+    ]
 
 
-def _scope(scope: str, answer: httpx.Response) -> Finding:
-    what = f"scope {scope}"
-    if answer.status_code not in _REFUSED:
-        return Finding(what, Verdict.OK)
-    context = body_of(answer).get("context")
-    named = context.get("requiredGranularScopes") if isinstance(context, dict) else None
-    scopes = [plain(str(one)) for one in named] if isinstance(named, list) else []
-    advice = f"give the private app the scope {', '.join(scopes) or scope}"
-    return Finding(what, Verdict.FORBIDDEN, advice)
+def _told(what: str, seen: Seen) -> Finding:
+    return Finding(what, seen.verdict, seen.advice)
 
 
-def _property(entry: Property, there: Mapping[str, object] | None) -> Finding:
-    what = f"contact property {entry.name}"
+def _asked(
+    contacts: Contacts, path: str, params: Mapping[str, str] | None = None, *, scope: str
+) -> tuple[Seen, httpx.Response | None]:
+    """How a read stands, and its answer; None where the vendor cannot be spoken with just now."""
+    try:
+        answer = contacts.get(path, params, accept=_ANY)
+    except WarmlineError as error:
+        verdict = Verdict.of_error(error)
+        advice = {
+            Verdict.THROTTLED: "check again later",
+            Verdict.UNREACHABLE: "check base_url, the network and the firewall",
+        }.get(verdict, "look at base_url")
+        return Seen(verdict, f"{error.reason}: {advice}"), None
+    if answer.is_success:
+        return FINE, answer
+    seen = _refusal(answer, scope)
+    return seen, answer if seen.verdict is not Verdict.FAILED else None
+
+
+def _refusal(answer: httpx.Response, scope: str) -> Seen:
+    """What HubSpot's no is about: the token, a scope, the plan, or HubSpot itself."""
+    body, status = body_of(answer), answer.status_code
+    said = plain(str(body.get("message", "")))
+    scopes = _named_scopes(body)
+    verdict = Verdict.of_answer(status, said)
+    # Where HubSpot names the scope, its words do not count: they may speak of plans as well.
+    if status == 403 and (scopes or body.get("category") == "MISSING_SCOPES"):
+        verdict = Verdict.FORBIDDEN
+    if verdict is Verdict.CREDENTIALS:
+        advice = "HubSpot refused the token: copy it anew from the private app's Auth tab"
+    elif verdict is Verdict.PLAN:
+        words = said or f"HubSpot answered {status}"
+        advice = f"{words}: ask HubSpot which plan has it, or leave what needs it out"
+    elif verdict is Verdict.FORBIDDEN:
+        advice = f"give the private app the scope {' or '.join(scopes) or scope}"
+    else:
+        where = "try again, and look at base_url, the network and HubSpot's status"
+        advice = f"HubSpot answered {status}: {said or 'no message'}: {where}"
+    return Seen(verdict, advice)
+
+
+def _named_scopes(body: Mapping[str, object]) -> list[str]:
+    """The scopes that a refusal names, of the call or of an error in it; any one is enough."""
+    errors = body.get("errors")
+    parts = [body, *(errors if isinstance(errors, list) else [])]
+    for part in parts:
+        context = part.get("context") if isinstance(part, dict) else None
+        named = context.get("requiredGranularScopes") if isinstance(context, dict) else None
+        if isinstance(named, list) and named:
+            return [plain(str(one)) for one in named]
+    return []
+
+
+def _properties(answer: httpx.Response) -> dict[str, Mapping[str, object]] | None:
+    results = body_of(answer).get("results")
+    if not isinstance(results, list):
+        return None
+    return {str(one.get("name")): one for one in results if isinstance(one, dict)}
+
+
+def _writes(contacts: Contacts, token: str) -> Seen:
+    """Whether contacts may be written, by the scopes that the token has."""
+    unseen = Seen(
+        Verdict.UNKNOWN,
+        "HubSpot does not tell this token's scopes, and nothing is written to find out: see that"
+        f" the private app has {WRITE}",
+    )
+    try:
+        answer = contacts.post(TOKEN_INFO, {"tokenKey": token}, writes=False, accept=_ANY)
+    except WarmlineError:
+        return unseen
+    scopes = body_of(answer).get("scopes")
+    if not answer.is_success or not isinstance(scopes, list):
+        return unseen
+    if WRITE in scopes:
+        return FINE
+    return Seen(Verdict.FORBIDDEN, f"give the private app the scope {WRITE}")
+
+
+def _fields(table: Mapping[str, Property], needs: Needs, account: Account) -> Iterator[Finding]:
+    for field, needed in needs.fields.items():
+        if field == "email":
+            entries = [EMAIL]
+        else:
+            entries = [table[name] for name in HALVES.get(field, (field,)) if name in table]
+        if entries:
+            yield _field(field, entries, needed, account)
+        elif field in KNOWN or field in HALVES:
+            left_out = "the connection's `properties` leave it out: it is never written"
+            yield Finding("no contact property", Verdict.OK, left_out, field)
+        else:
+            advice = "Warmline has no contact property for it: leave it out of the triggers"
+            missing = Verdict.MISSING
+            yield Finding.of_field(
+                field, "no contact property", needed, read=missing, write=missing, advice=advice
+            )
+
+
+def _field(
+    field: str, entries: list[Property], needed: frozenset[Access], account: Account
+) -> Finding:
+    """One field, as the property or (a name) the properties that hold it."""
+    pairs = [_property(entry, account) for entry in entries]
+    reads = [account.read if read.verdict is Verdict.OK else read for read, _ in pairs]
+    writes = [account.write if write.verdict is Verdict.OK else write for _, write in pairs]
+    looked = [
+        *(reads if Access.READ in needed else ()),
+        *(writes if Access.WRITE in needed else ()),
+    ]
+    names = " and ".join(entry.name for entry in entries)
+    return Finding.of_field(
+        field,
+        f"contact {'property' if len(entries) == 1 else 'properties'} {names}",
+        needed,
+        read=Verdict.worst(one.verdict for one in reads),
+        write=Verdict.worst(one.verdict for one in writes),
+        advice="; ".join(dict.fromkeys(one.advice for one in looked if one.advice)),
+    )
+
+
+def _property(entry: Property, account: Account) -> tuple[Seen, Seen]:
+    """How it stands for reading and for writing, were every scope there."""
+    if account.schema.verdict is not Verdict.OK:
+        return account.schema, account.schema
+    there = account.there.get(entry.name)
     if there is None:
         advice = (
             f"create a contact property with the label {entry.label!r}, the internal name "
             f"{entry.name} and the field type {EDITOR[entry.kind]!r}"
         )
-        return Finding(what, Verdict.MISSING, advice)
+        return Seen(Verdict.MISSING, advice), Seen(Verdict.MISSING, advice)
     # Text takes any value; a date and a time must be kept apart.
     kind = str(there.get("type", ""))
     if kind not in (entry.kind.value, Kind.TEXT.value):
@@ -83,8 +225,9 @@ def _property(entry: Property, there: Mapping[str, object] | None) -> Finding:
             f"create another one with the field type {EDITOR[entry.kind]!r} and name it in "
             "the connection's `properties`"
         )
-        return Finding(what, Verdict.MISSING, advice)
+        return FINE, Seen(Verdict.FAILED, advice)
     held = there.get("modificationMetadata")
     if isinstance(held, dict) and held.get("readOnlyValue") is True:
-        return Finding(what, Verdict.FORBIDDEN, "HubSpot lets nobody write it: name another one")
-    return Finding(what, Verdict.OK)
+        advice = "HubSpot lets nobody write it: name another one in the connection's `properties`"
+        return FINE, Seen(Verdict.READ_ONLY, advice)
+    return FINE, FINE

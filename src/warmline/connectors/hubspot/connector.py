@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from warmline.connectors.hubspot import checks, webhooks
+from warmline.connectors.hubspot import checks, merging, webhooks
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
 from warmline.connectors.hubspot.mapping import properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
@@ -14,13 +14,13 @@ from warmline.core.errors import ConfigError
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.http import TIMEOUT_S, Door
-from warmline.ports import Finding, Options, Received
+from warmline.ports import ContactPage, Finding, Needs, Options, Received
 
 BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, applies_actions, checks. Thread-safe."""
+    """receives_webhooks, parses, applies_actions, merges_contacts, checks. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -31,7 +31,8 @@ class HubSpot:
             timeout_s=timeout_s,
             now=options.now,
         )
-        self._contacts = Contacts(self._door, _secret(options, "access_token"))
+        self._access_token = _secret(options, "access_token")
+        self._contacts = Contacts(self._door, self._access_token)
 
     def close(self) -> None:
         self._door.close()
@@ -72,8 +73,14 @@ class HubSpot:
                 return _found(contact)
         return None
 
-    def check(self) -> list[Finding]:
-        return checks.check(self._contacts, self._table)
+    def contacts(self, cursor: str = "") -> Iterator[ContactPage]:
+        return merging.contacts(self._contacts, cursor)
+
+    def merge(self, primary: str, other: str) -> Outcome:
+        return merging.merge(self._contacts, primary, other)
+
+    def check(self, needs: Needs) -> list[Finding]:
+        return checks.check(self._contacts, self._table, needs, token=self._access_token)
 
 
 def _found(contact: Contact) -> Outcome:

@@ -7,13 +7,12 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +20,6 @@ from hypothesis import strategies as st
 from warmline import ports
 from warmline.connectors.hubspot import webhooks
 from warmline.connectors.hubspot.connector import HubSpot
-from warmline.connectors.hubspot.contacts import Contacts
 from warmline.connectors.hubspot.mapping import (
     EDITOR,
     OPTOUT_PREFIX,
@@ -34,7 +32,7 @@ from warmline.core.errors import BadSignature, Malformed, Throttled, Unreachable
 from warmline.core.events import CandidateFacts, Event, EventKind
 from warmline.core.outcomes import OutcomeKind
 from warmline.kit.manifest import make, manifests
-from warmline.ports import Channel, Options, Received, Verdict
+from warmline.ports import Channel, Options, Received
 from warmline.sandbox.hubspot.simulator import HubSpot as Account
 from warmline.sandbox.serve import Sandbox
 
@@ -275,69 +273,7 @@ def test_nothing_listens_is_unreachable() -> None:
     nobody = connector_to("http://127.0.0.1:9")
     with pytest.raises(Unreachable):
         nobody.apply([action(1, "anna@example.com")])
-    [finding] = nobody.check()
-    assert finding.verdict is Verdict.FAILED
     nobody.close()
-
-
-# Check
-
-
-def verdicts(connector: HubSpot) -> dict[str, Verdict]:
-    return {finding.what: finding.verdict for finding in connector.check()}
-
-
-def test_check_finds_everything_in_order(crm: HubSpot) -> None:
-    found = verdicts(crm)
-    assert set(found.values()) == {Verdict.OK}
-    assert len(found) == 4 + len(PROPERTIES)
-
-
-def test_check_names_what_is_missing(crm: HubSpot, account: Account) -> None:
-    definitions = account.contacts.definitions
-    del definitions["application_date"]
-    definitions["interview_date"]["type"] = "date"
-    definitions["applied_role"]["type"] = "enumeration"
-    definitions["interviewer"]["modificationMetadata"]["readOnlyValue"] = True
-    found = {one.what.split()[-1]: one for one in crm.check() if one.verdict is not Verdict.OK}
-    assert {name: one.verdict.value for name, one in found.items()} == {
-        "application_date": "missing",
-        "interview_date": "missing",
-        "applied_role": "missing",
-        "interviewer": "forbidden",
-    }
-    assert found["application_date"].advice == (
-        "create a contact property with the label 'Application date', the internal name "
-        "application_date and the field type 'Date picker'"
-    )
-
-
-def test_check_names_the_scopes_that_are_missing(
-    crm: HubSpot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(context: Mapping[str, object]) -> httpx.Response:
-        return httpx.Response(403, json={"category": "MISSING_SCOPES", "context": context})
-
-    scopes = {"requiredGranularScopes": ["crm.objects.contacts.write"]}
-    monkeypatch.setattr(Contacts, "post", lambda *_, **__: forbidden(scopes))
-    monkeypatch.setattr(Contacts, "get", lambda *_, **__: forbidden({}))
-    found = {one.what: one for one in crm.check()}
-    assert {one.verdict for what, one in found.items() if "scope" in what} == {Verdict.FORBIDDEN}
-    write = "crm.objects.contacts.write"
-    assert found[f"scope {write}"].advice == f"give the private app the scope {write}"
-    assert "crm.schemas.contacts.read" in found["scope crm.schemas.contacts.read"].advice
-
-
-def test_check_tells_a_bad_token_from_a_broken_line(url: str, account: Account) -> None:
-    stranger = connector_to(url, token="wrong")
-    assert verdicts(stranger) == {"access token": Verdict.FORBIDDEN}
-    stranger.close()
-    crm = connector_to(url)
-    for kind in ("error", "malformed", "rate_limited"):
-        account.faults.clear()
-        account.faults.add({"kind": kind})
-        assert Verdict.FAILED in verdicts(crm).values()
-    crm.close()
 
 
 # Webhooks

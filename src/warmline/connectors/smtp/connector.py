@@ -24,7 +24,7 @@ from django.core.mail.backends.smtp import EmailBackend
 from warmline.connectors.smtp.mapping import Mail, Step, Unfit, compose, lost, outcome_of, readable
 from warmline.core.errors import AuthFailed, ConfigError, Unreachable, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
-from warmline.ports import Envelope, Finding, Options, Verdict
+from warmline.ports import Envelope, Finding, Needs, Options, Verdict
 
 LAST_ANSWER_FACTOR = 3  # content filters take their time, and an unknown is dear
 QUIT_TIMEOUT_S = 2.0
@@ -107,17 +107,18 @@ class Smtp:
         session.connect()
         return session
 
-    def check(self) -> list[Finding]:
+    def check(self, needs: Needs) -> list[Finding]:
+        """The server, encryption and sign-in. No mail is begun. A mail server holds no field."""
         where = f"mail server {self.host}:{self.port}"
         try:
             session = self.open()
         except AuthFailed as error:
             return [
                 Finding(where, Verdict.OK),
-                Finding("sign-in", Verdict.FORBIDDEN, _advice(error)),
+                Finding("sign-in", Verdict.CREDENTIALS, _advice(error)),
             ]
         except WarmlineError as error:
-            return [Finding(where, Verdict.FAILED, _advice(error))]
+            return [Finding(where, _why_not(error), _advice(error))]
         with contextlib.closing(session):
             found = [Finding(where, Verdict.OK), *session.findings()]
         if not self.username:
@@ -281,18 +282,17 @@ class Session:
             if isinstance(sock, ssl.SSLSocket)
             else Finding("encryption", Verdict.OK, "none: the mail server is this machine")
         ]
-        if not connection.has_extn("8bitmime"):
-            found.append(
-                Finding("8BITMIME", Verdict.MISSING, "mails are sent as quoted-printable instead")
-            )
-        if not connection.has_extn("smtputf8"):
-            found.append(
-                Finding(
-                    "SMTPUTF8",
-                    Verdict.MISSING,
-                    "addresses with characters beyond ASCII before the @ cannot be mailed",
-                )
-            )
+        # Servers may do without these, and nobody here can add them: nothing to mend.
+        without = {
+            "8bitmime": "not offered: mails are sent as quoted-printable instead",
+            "smtputf8": "not offered: an address with characters beyond ASCII before the @ cannot"
+            " be mailed",
+        }
+        found += [
+            Finding(extension.upper(), Verdict.OK, said)
+            for extension, said in without.items()
+            if not connection.has_extn(extension)
+        ]
         return found
 
 
@@ -447,6 +447,18 @@ def _os_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
+
+
+def _why_not(error: WarmlineError) -> Verdict:
+    """UNREACHABLE where nothing answered; FAILED where something did, and not as it should. By
+    what the error was made of: each kind of failure is an OSError, smtplib's and TLS's too."""
+    cause = error.__context__
+    if isinstance(cause, smtplib.SMTPServerDisconnected):
+        silent = isinstance(cause.__context__, TimeoutError)
+        return Verdict.UNREACHABLE if silent else Verdict.FAILED
+    if isinstance(cause, OSError) and not isinstance(cause, smtplib.SMTPException | ssl.SSLError):
+        return Verdict.UNREACHABLE
+    return Verdict.FAILED
 
 
 def _advice(error: WarmlineError) -> str:

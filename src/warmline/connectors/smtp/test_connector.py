@@ -28,7 +28,7 @@ from warmline.connectors.smtp.mapping import Scope, Step, Unfit, compose, outcom
 from warmline.core.errors import AuthFailed, ConfigError, Unreachable
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.manifest import make, read_manifest
-from warmline.ports import Checks, Envelope, Options, SendsMail, Verdict
+from warmline.ports import Checks, Envelope, Options, SendsMail
 
 if not django_settings.configured:
     django_settings.configure()
@@ -723,26 +723,6 @@ def test_a_wrong_setting_stops_start_up_with_a_sentence(wrong: dict[str, Any], w
 @pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
 def test_unencrypted_is_allowed_to_this_machine(host: str) -> None:
     assert smtp(host=host).tls == "none"
-
-
-def test_check_tells_what_is_there(serve: Serve) -> None:
-    server = serve(tls="starttls", extensions=("AUTH PLAIN",))
-    tuned = {"tls": "starttls", "ca_file": str(CERTIFICATE), "username": "u", "password": "p"}
-    found = {f.what: f for f in smtp(server.port, **tuned).check()}
-    assert found[f"mail server 127.0.0.1:{server.port}"].verdict is Verdict.OK
-    assert found["encryption"].advice.startswith("TLSv1.")
-    assert found["sign-in"].verdict is Verdict.OK
-    assert found["8BITMIME"].verdict is Verdict.MISSING
-    assert found["SMTPUTF8"].verdict is Verdict.MISSING
-
-
-def test_check_never_raises(serve: Serve) -> None:
-    server = serve({"AUTH": "535 no"}, extensions=("AUTH PLAIN",))
-    found = {f.what: f.verdict for f in smtp(server.port, username="u", password="p").check()}
-    assert found["sign-in"] is Verdict.FORBIDDEN
-    server.close()
-    [finding] = smtp(server.port).check()
-    assert finding.verdict is Verdict.FAILED
 
 
 def test_the_manifest_is_what_the_class_does() -> None:

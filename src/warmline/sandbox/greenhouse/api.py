@@ -10,6 +10,7 @@ import falcon
 from warmline.sandbox.control import (
     CallError,
     FaultsResource,
+    Reading,
     WebhookResource,
     add_control_routes,
     read_json,
@@ -44,9 +45,19 @@ class Lists:
             if resource == "interviews":
                 world.settle_interviews()
             rows, cursor = list_page(resource, world.tables[resource], params, world.by_email)
-            write_json(resp, rows)
+            write_json(resp, self._seen(resource, rows))
         if cursor:
             resp.set_header("Link", f'<{req.prefix}/v3/{resource}?cursor={cursor}>; rel="next"')
+
+    def _seen(self, resource: str, rows: list[Row]) -> list[Row]:
+        """What the acting user may see of them."""
+        gh = self._gh
+        if resource == "applied_candidate_tags":
+            return [row for row in rows if gh.may_see(row["candidate_id"])]
+        if resource != "candidates":
+            return rows
+        shown = (row for row in rows if row["id"] not in gh.world.hidden)
+        return [row if gh.may_see(row["id"]) else _stub(row) for row in shown]
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, resource: str) -> None:
         """Create."""
@@ -71,18 +82,22 @@ class Lists:
         name = body.get("name")
         if not name:
             raise InvalidError("name", "must be given")
-        if any(row["name"] == name for row in self._gh.world.candidate_tags.rows.values()):
+        if self._gh.world.tagging.taken(str(name)):
             raise InvalidError("name", "has already been taken")
-        return self._gh.world.candidate_tags.get(self._gh.world.tag_id(str(name)))
+        return self._gh.world.candidate_tags.get(self._gh.world.tagging.named(str(name)))
 
     def _apply_tag(self, body: Row) -> Any:
         world = self._gh.world
         candidate = world.candidates.rows.get(body.get("candidate_id", 0))
         if candidate is None:
             raise InvalidError("candidate_id", "is not a candidate")
-        if body.get("candidate_tag_id") not in world.candidate_tags.rows:
+        tag_id = body.get("candidate_tag_id")
+        if tag_id not in world.candidate_tags.rows:
             raise InvalidError("candidate_tag_id", "is not a tag")
-        row = world.apply_tag(candidate, body["candidate_tag_id"])
+        if not self._gh.may_see(candidate["id"]):
+            raise DeniedError(403, "You do not have access to this candidate.")
+        world.tagging.writes[candidate["id"], world.tagging.name_of(tag_id)] += 1
+        row = world.tagging.put_on(candidate, tag_id)
         self._gh.update_candidate(candidate["id"])
         return row
 
@@ -123,15 +138,19 @@ class Rows:
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, resource: str, row: int
     ) -> None:
-        """Take a tag off, by its row, or delete a candidate."""
-        self._need(resource, row, "applied_candidate_tags", "candidates")
-        if resource == "candidates":
-            self._gh.delete_candidate(row)
-        else:
-            world = self._gh.world
-            with world.lock:
+        """Take a tag off, by its row; delete a tag everywhere, or a candidate."""
+        world = self._gh.world
+        with world.lock:
+            self._need(resource, row, "applied_candidate_tags", "candidate_tags", "candidates")
+            if resource == "candidates":
+                self._gh.delete_candidate(row)
+            elif resource == "candidate_tags":
+                world.tagging.remove(row)
+            else:
                 applied = world.applied_candidate_tags.get(row)
-                world.unapply_tag(applied)
+                name = world.tagging.name_of(applied["candidate_tag_id"])
+                world.tagging.removals[applied["candidate_id"], name] += 1
+                world.tagging.take_off(applied)
                 self._gh.update_candidate(applied["candidate_id"])
         resp.status = 204
 
@@ -215,12 +234,14 @@ def make_app(gh: Greenhouse) -> Front:
     app.add_error_handler(CallError, _refused)
     app.add_error_handler(falcon.HTTPNotFound, _not_found)
     app.add_route("/token", tokens)
+    app.add_route("/introspect", tokens, suffix="introspect")
     app.add_route("/v3/{resource}", Lists(gh))
     rows = Rows(gh)
     app.add_route("/v3/{resource}/{row:int}", rows)
     app.add_route("/v3/{resource}/{row:int}/{action}", rows, suffix="action")
     add_control_routes(app, faults=gh.faults, log=gh.log, state=gh.state, verbs=gh.verbs())
     app.add_route("/_control/webhook", WebhookResource(gh.set_webhook, gh.outbox.state))
+    app.add_route("/_control/tag_writes", Reading(gh.tag_writes))
     app.add_route("/_control/webhook/faults", FaultsResource(gh.outbox.faults))
     return Front(
         app,
@@ -229,6 +250,12 @@ def make_app(gh: Greenhouse) -> Front:
         failure=lambda kind: failure(gh, kind),
         closing=gh.closing,
     )
+
+
+def _stub(row: Row) -> Row:
+    """A private candidate to somebody who may not see one."""
+    kept = ("id", "private", "created_at", "updated_at")
+    return {name: value if name in kept else None for name, value in row.items()}
 
 
 def _object(req: falcon.Request) -> Row:

@@ -16,11 +16,16 @@ from warmline.sandbox.clock import iso_ms
 from warmline.sandbox.control import write_json
 from warmline.sandbox.front import Answer
 from warmline.sandbox.greenhouse.simulator import Greenhouse
-from warmline.sandbox.greenhouse.tables import Row
+from warmline.sandbox.greenhouse.tables import RESOURCES, Row
 
 WINDOW_S = 30
 TOKENS_MAX = 10_000
 VERB_OF_METHOD = {"POST": "create", "PATCH": "update", "DELETE": "destroy"}
+EVERY_SCOPE = frozenset(
+    f"harvest:{resource}:{verb}"
+    for resource in RESOURCES
+    for verb in ("list", *VERB_OF_METHOD.values())
+)
 
 
 class DeniedError(Exception):
@@ -89,6 +94,19 @@ class Tokens:
         body = {"access_token": token, "token_type": "Bearer", "expires_at": iso_ms(expires)}
         write_json(resp, body)
 
+    def on_post_introspect(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """`POST /introspect`: what a token may do, as RFC 7662 has it."""
+        form = {k: v[0] for k, v in parse_qs(req.bounded_stream.read(10_000).decode()).items()}
+        if not self._knows(req.get_header("Authorization") or ""):
+            raise DeniedError(401, "Unauthorized")
+        expiry, user_id = self._given.get(form.get("token", ""), (0.0, 0))
+        if expiry <= self._gh.now().timestamp():
+            write_json(resp, {"active": False})
+            return
+        scopes = EVERY_SCOPE if self._gh.scopes is None else self._gh.scopes
+        told = {"active": True, "scope": " ".join(sorted(scopes)), "exp": int(expiry)}
+        write_json(resp, {**told, "sub": str(user_id), "client_id": self._gh.client_id})
+
     def user(self, req: falcon.Request) -> Row:
         """The user that the call acts as. Raises DeniedError."""
         kind, _, token = (req.get_header("Authorization") or "").partition(" ")
@@ -136,6 +154,13 @@ class Gate:
         if verb == "list" and not user["site_admin"]:
             raise DeniedError(403, "The acting user must be a Site Admin.")
 
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        """Let a colleague act once the call is done."""
+        if req.path.startswith("/v3/"):
+            self._gh.answered(req.method, req.path.split("/")[2])
+
 
 def failure(gh: Greenhouse, kind: str) -> Answer:
     """The vendor's own answer to a fault on order."""
@@ -153,6 +178,10 @@ def failure(gh: Greenhouse, kind: str) -> Answer:
         ]
         return "429 Too Many Requests", headers, body
     status = "503 Service Unavailable" if kind == "unavailable" else "500 Internal Server Error"
-    body = json.dumps({"message": "Something went wrong", "errors": []}).encode()
+    message = "Something went wrong"
+    if kind == "plan":  # the wording is assumed: no such answer is documented
+        status = "403 Forbidden"
+        message = "This endpoint is not available on your organization's subscription tier."
+    body = json.dumps({"message": message, "errors": []}).encode()
     kinds = ("Content-Type", "application/json")
     return status, [kinds, ("Content-Length", str(len(body)))], body

@@ -63,6 +63,15 @@ class Hooks:
         finally:
             self._captured.into = None
 
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Within it, this thread's webhooks are neither built nor sent."""
+        self._captured.muted = True
+        try:
+            yield
+        finally:
+            self._captured.muted = False
+
     # Inside
 
     def _sign(self, parcel: Parcel, secret: str | None = None) -> Signed:
@@ -80,6 +89,8 @@ class Hooks:
         return str(uuid.UUID(int=self._keys.getrandbits(128), version=4))
 
     def _emit(self, action: str, payload: Row) -> None:
+        if getattr(self._captured, "muted", False):
+            return
         into: list[Signed] | None = getattr(self._captured, "into", None)
         if into is not None:
             into.append(self.build_webhook(action, payload))

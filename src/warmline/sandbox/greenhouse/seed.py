@@ -47,7 +47,7 @@ def seed(world: World) -> None:
     for key, name, value_type, options in CUSTOM_FIELDS:
         world.add_custom_field(key, name, value_type, options)
     for tag in TAGS:
-        world.tag_id(tag)
+        world.tagging.named(tag)
     _seed_jobs(world)
 
 

@@ -6,18 +6,18 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from warmline.sandbox.clock import Now, iso_ms, parse_iso, utc_now
 from warmline.sandbox.control import CallError
 from warmline.sandbox.faults import FaultPlan
 from warmline.sandbox.front import RequestLog
-from warmline.sandbox.greenhouse import payloads
+from warmline.sandbox.greenhouse import history, payloads
 from warmline.sandbox.greenhouse.hooks import Hooks
 from warmline.sandbox.greenhouse.seed import seed
 from warmline.sandbox.greenhouse.tables import Row
-from warmline.sandbox.greenhouse.world import World
+from warmline.sandbox.greenhouse.world import World, candidate_fields
 from warmline.sandbox.people import People, Person
 
 # Not secrets: they open nothing but this simulator.
@@ -35,10 +35,12 @@ ANONYMISED: dict[str, Row] = {
     "social_media_links": {"social_media_addresses": []},
     "tags": {"tags": []},
 }
+LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 VERBS = (
     "apply", "add_prospect", "move", "schedule_interview", "reschedule_interview",
     "cancel_interview", "submit_scorecard", "reject", "unreject", "hire", "update_candidate",
-    "merge", "delete_candidate", "anonymize", "add_custom_field",
+    "merge", "delete_candidate", "anonymize", "add_custom_field", "add_history",
+    "add_strangers",
 )  # fmt: skip
 
 
@@ -56,7 +58,11 @@ class Greenhouse(Hooks):
         token_s: int = 3600,
         scopes: Sequence[str] | None = None,
     ) -> None:
-        """`rate_limit` is calls a 30-second window; `scopes` None is every scope."""
+        """`rate_limit` is calls a 30-second window; `scopes` None is every scope.
+
+        `sees_private`, an attribute, is the acting user's right: without it a private candidate is
+        listed as a stub and may not be changed. `meanwhile` is what colleagues do right after a
+        call was answered, by `<method> <resource>`: the first of the list, once each."""
         rng = rng or random.Random(0)
         super().__init__(now, rng)
         self.now = now
@@ -65,6 +71,8 @@ class Greenhouse(Hooks):
         self.rate_limit = rate_limit
         self.token_s = token_s
         self.scopes = None if scopes is None else frozenset(scopes)
+        self.sees_private = True
+        self.meanwhile: dict[str, list[Callable[[], Any]]] = {}
         self.world = World(now, random.Random(rng.randrange(2**31)))
         seed(self.world)
         self.people = People(random.Random(rng.randrange(2**31)))
@@ -306,6 +314,20 @@ class Greenhouse(Hooks):
             self._emit("candidate_anonymized", payload)
             return dict(candidate)
 
+    def add_history(self, number: int, seed: int = 0) -> list[Row]:
+        """So many candidates with a past, in every state, some years back; no webhooks. Answers
+        with `candidate_id` and `past` (a key of `history.PASTS`) of each."""
+        with self.world.lock, self.muted():
+            return history.fill(self, number, random.Random(seed))
+
+    def add_strangers(self, number: int) -> int:
+        """So many candidates of long ago of whom nothing is known, under the next ids; no webhooks.
+        For a sender that makes up webhooks of its own: here is whom they are about."""
+        with self.world.lock, self.muted(), self.world.at(LONG_AGO):
+            for _ in range(number):
+                self.world.add_candidate({})
+        return number
+
     def add_custom_field(
         self, name_key: str, name: str, value_type: str, options: Sequence[str] = ()
     ) -> Row:
@@ -343,6 +365,25 @@ class Greenhouse(Hooks):
         return {name: getattr(self, name) for name in VERBS}
 
     # The whole
+
+    def may_see(self, candidate_id: int) -> bool:
+        """Whether the acting user sees more of the candidate than a stub."""
+        if candidate_id in self.world.hidden:
+            return False
+        return self.sees_private or not self.world.candidates.get(candidate_id)["private"]
+
+    def answered(self, method: str, resource: str) -> None:
+        """A call was answered: let a colleague act."""
+        with self.world.lock:
+            acts = self.meanwhile.get(f"{method} {resource}")
+            act = acts.pop(0) if acts else None
+        if act is not None:
+            act()
+
+    def tag_writes(self) -> list[Row]:
+        """How often the API was told to put each tag on each candidate, and to take it off."""
+        with self.world.lock:
+            return self.world.tagging.counts()
 
     def application_payload(self, application_id: int) -> Row:
         """`payload` of an application event as it would be sent now."""
@@ -392,20 +433,7 @@ class Greenhouse(Hooks):
             return self.world.candidates.get(candidate_id)
         given = person if person is not None else self.people.applicant()
         fields: Mapping[str, Any] = asdict(given) if isinstance(given, Person) else given
-        row: Row = {
-            "first_name": fields.get("first_name", ""),
-            "last_name": fields.get("last_name", ""),
-            "company": fields.get("company"),
-            "title": fields.get("title"),
-            "tags": list(tags if tags is not None else fields.get("tags", ())),
-        }
-        if email := fields.get("email"):
-            row["email_addresses"] = [{"value": email, "type": "personal"}]
-        if phone := fields.get("phone"):
-            row["phone_numbers"] = [{"value": phone, "type": "mobile"}]
-        if city := fields.get("city"):
-            row["addresses"] = [{"value": city, "type": "home"}]
-        return self.world.add_candidate(row)
+        return self.world.add_candidate(candidate_fields(fields, tags))
 
 
 def _stamp(moment: datetime | str) -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from warmline.sandbox.clock import Now, iso_ms, parse_iso
 from warmline.sandbox.greenhouse.tables import InvalidError, Row, Table
+from warmline.sandbox.greenhouse.tagging import Tagging
 from warmline.sandbox.people import SOURCES
 
 # Collections in a PATCH replace what was there (card A1).
@@ -24,6 +26,35 @@ CANDIDATE_FIELDS = frozenset(
         "coordinator_id", "external_id",
     )
 )  # fmt: skip
+# Lists of {value, type}; a profile page has no type.
+VALUED = (
+    "email_addresses",
+    "phone_numbers",
+    "addresses",
+    "website_addresses",
+    "social_media_addresses",
+)
+
+
+def candidate_fields(given: Mapping[str, Any], tags: Sequence[str] | None) -> Row:
+    """The v3 fields of an invented person (`people.Person`, or some of its fields)."""
+    row: Row = {
+        "first_name": given.get("first_name", ""),
+        "last_name": given.get("last_name", ""),
+        "company": given.get("company"),
+        "title": given.get("title"),
+        "tags": list(tags if tags is not None else given.get("tags", ())),
+    }
+    for name, column, kind in (
+        ("email", "email_addresses", "personal"),
+        ("phone", "phone_numbers", "mobile"),
+        ("city", "addresses", "home"),
+    ):
+        if value := given.get(name):
+            row[column] = [{"value": value, "type": kind}]
+    if link := given.get("link"):
+        row["social_media_addresses"] = [{"value": link}]
+    return row
 
 
 class World:
@@ -54,9 +85,11 @@ class World:
             "departments": Table(201),
             "offices": Table(301),
         }
+        self.tagging = Tagging(self)
+        # Candidates whom the acting user does not see: those of confidential jobs.
+        self.hidden: set[int] = set()
         self.open_interviews: set[int] = set()
         self._by_email: dict[str, dict[int, None]] = {}
-        self._tag_ids: dict[str, int] = {}
         self._fields: dict[str, Row] = {}
 
     def __getattr__(self, name: str) -> Table:
@@ -65,6 +98,15 @@ class World:
         if name not in tables:
             raise AttributeError(name)
         return tables[name]
+
+    @contextmanager
+    def at(self, moment: datetime) -> Iterator[None]:
+        """Within it, what is changed was changed then. The caller holds the lock."""
+        now, self.now = self.now, lambda: moment
+        try:
+            yield
+        finally:
+            self.now = now
 
     def stamp(self) -> str:
         """Now, as rows hold it."""
@@ -128,7 +170,7 @@ class World:
         fields = {k: v for k, v in fields.items() if k not in {"application", "applications"}}
         if unknown := sorted(set(fields) - CANDIDATE_FIELDS):
             raise InvalidError(unknown[0], "is not an attribute of a candidate")
-        for name in ("email_addresses", "phone_numbers", "addresses", "website_addresses"):
+        for name in VALUED:
             for item in fields.get(name, ()):
                 if not isinstance(item, dict) or not item.get("value"):
                     raise InvalidError(name, "must be a list of {value, type}")
@@ -140,7 +182,7 @@ class World:
         if "email_addresses" in fields:
             self._set_emails(row, fields["email_addresses"])
         if "tags" in fields:
-            self._set_tags(row, fields["tags"])
+            self.tagging.replace(row, fields["tags"])
         for key, value in values.items():
             row["custom_fields"][key] = {**row["custom_fields"][key], "value": value}
         self.touch(row)
@@ -166,44 +208,16 @@ class World:
             for row in self.tables[name].where("candidate_id", duplicate["id"]):
                 self.tables[name].move(row, "candidate_id", primary["id"])
                 self.touch(row)
-        for name in ("email_addresses", "phone_numbers", "addresses", "website_addresses"):
+        for name in VALUED:
             have = {item["value"].lower() for item in primary[name]}
             extra = [i for i in duplicate[name] if i["value"].lower() not in have]
             if name == "email_addresses":
                 self._set_emails(primary, [*primary[name], *extra])
             else:
                 primary[name] = [*primary[name], *extra]
-        self._set_tags(primary, [*primary["tags"], *duplicate["tags"]])
+        self.tagging.replace(primary, [*primary["tags"], *duplicate["tags"]])
         self.remove_candidate(duplicate)
         self.touch(primary)
-
-    # Tags
-
-    def tag_id(self, name: str) -> int:
-        """The id of the tag of that name, made when there is none."""
-        if name not in self._tag_ids:
-            self._tag_ids[name] = self.add("candidate_tags", {"name": name})["id"]
-        return self._tag_ids[name]
-
-    def apply_tag(self, candidate: Row, tag_id: int) -> Row:
-        """Put a tag on a candidate; the row that stands for it, old or new."""
-        for row in self.applied_candidate_tags.where("candidate_id", candidate["id"]):
-            if row["candidate_tag_id"] == tag_id:
-                return row
-        tag = self.candidate_tags.get(tag_id)
-        candidate["tags"] = [*candidate["tags"], tag["name"]]
-        self.touch(candidate)
-        return self.add(
-            "applied_candidate_tags", {"candidate_id": candidate["id"], "candidate_tag_id": tag_id}
-        )
-
-    def unapply_tag(self, row: Row) -> None:
-        """Take a tag off, by its row."""
-        candidate = self.candidates.get(row["candidate_id"])
-        name = self.candidate_tags.get(row["candidate_tag_id"])["name"]
-        candidate["tags"] = [tag for tag in candidate["tags"] if tag != name]
-        self.applied_candidate_tags.remove(row["id"])
-        self.touch(candidate)
 
     # Applications
 
@@ -382,16 +396,6 @@ class World:
         ]
         for new in row["email_addresses"]:
             self._by_email.setdefault(new["value"].lower(), {})[row["id"]] = None
-
-    def _set_tags(self, row: Row, names: Iterable[Any]) -> None:
-        wanted = list(dict.fromkeys(str(name) for name in names))
-        ids = {self.tag_id(name): name for name in wanted}
-        for applied in self.applied_candidate_tags.where("candidate_id", row["id"]):
-            if applied["candidate_tag_id"] not in ids:
-                self.unapply_tag(applied)
-        for tag_id in ids:
-            self.apply_tag(row, tag_id)
-        row["tags"] = wanted
 
     def _remove_where(self, table: str, column: str, value: int) -> None:
         for row in self.tables[table].where(column, value):

@@ -16,12 +16,12 @@ from warmline.sandbox.control import (
 )
 from warmline.sandbox.front import Front
 from warmline.sandbox.hubspot.batches import Batches, found_or_404, object_of
-from warmline.sandbox.hubspot.contacts import INTEGRATION, ConflictError
+from warmline.sandbox.hubspot.contacts import INTEGRATION, ConflictError, Contact, MergeError
 from warmline.sandbox.hubspot.errors import ApiError, conflict, invalid, not_found
 from warmline.sandbox.hubspot.limits import Gate, failure
 from warmline.sandbox.hubspot.properties import TYPES, PropertyError
 from warmline.sandbox.hubspot.search import SearchError, search
-from warmline.sandbox.hubspot.simulator import HubSpot
+from warmline.sandbox.hubspot.simulator import APP_ID, PORTAL_ID, HubSpot
 from warmline.sandbox.hubspot.subscriptions import SubscriptionError
 
 PAGE_MAX = 100
@@ -108,14 +108,27 @@ class ContactActions:
         write_json(resp, {"total": total, **_page(results, after)})
 
     def on_post_merge(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Two records become one with a new id."""
+        """Two records become one with a new id. Ids that were merged away are refused, though
+        reading resolves them (the wording of refusals is assumed)."""
         body = object_of(req)
         with self._hs.contacts.lock:
-            one = found_or_404(self._hs, str(body.get("primaryObjectId", "")), None)
-            two = found_or_404(self._hs, str(body.get("objectIdToMerge", "")), None)
+            one, two = (
+                self._to_merge(body, name) for name in ("primaryObjectId", "objectIdToMerge")
+            )
             if one is two:
                 raise ApiError(400, "VALIDATION_ERROR", "Cannot merge a record with itself.")
-            write_json(resp, self._hs.shown(self._hs.contacts.merge(one, two)))
+            try:
+                write_json(resp, self._hs.shown(self._hs.contacts.merge(one, two)))
+            except MergeError as bad:
+                raise ApiError(400, "VALIDATION_ERROR", str(bad)) from bad
+
+    def _to_merge(self, body: dict[str, Any], name: str) -> Contact:
+        key = str(body.get(name, ""))
+        contact = found_or_404(self._hs, key, None)
+        if str(contact.id) != key:
+            message = f"{name} {key} was merged into {contact.id}: use that id instead."
+            raise ApiError(400, "VALIDATION_ERROR", message)
+        return contact
 
     def on_post_erase(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Erase; an address that nobody has is blocked instead."""
@@ -180,6 +193,21 @@ class Owners:
         rows = [o for o in self._hs.owners if email in {"", o["email"]} and int(o["id"]) > after]
         more = rows[limit - 1]["id"] if len(rows) > limit else None
         write_json(resp, _page(rows[:limit], more))
+
+
+class TokenInfo:
+    """`POST /oauth/v2/private-apps/get/access-token-info`: what the token may do."""
+
+    def __init__(self, hs: HubSpot) -> None:
+        """Read `hs`."""
+        self._hs = hs
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Of the private app's own token; any other is not known."""
+        if object_of(req).get("tokenKey") != self._hs.token:
+            raise ApiError(404, "OBJECT_NOT_FOUND", "No private app has this token.")
+        about = {"userId": 1001, "hubId": PORTAL_ID, "appId": APP_ID}
+        write_json(resp, {**about, "scopes": sorted(self._hs.scopes)})
 
 
 class Preferences:
@@ -251,6 +279,7 @@ def make_app(hs: HubSpot) -> Front:
     app.add_route("/crm/v3/properties/contacts", properties)
     app.add_route("/crm/v3/properties/contacts/{name}", properties, suffix="one")
     app.add_route("/crm/v3/owners", Owners(hs))
+    app.add_route("/oauth/v2/private-apps/get/access-token-info", TokenInfo(hs))
     v4 = "/communication-preferences/v4"
     app.add_route(f"{v4}/definitions", preferences, suffix="definitions")
     app.add_route(f"{v4}/statuses/{{email}}", preferences, suffix="statuses")

@@ -12,7 +12,7 @@ import falcon
 from warmline.sandbox.control import write_json
 from warmline.sandbox.front import Answer
 from warmline.sandbox.hubspot.errors import ApiError, rate_body
-from warmline.sandbox.hubspot.simulator import HubSpot
+from warmline.sandbox.hubspot.simulator import PORTAL_ID, HubSpot
 
 ROLLING_S = 10.0
 SEARCH_S = 1.0
@@ -55,6 +55,9 @@ class Gate:
         if req.get_header("Authorization") != f"Bearer {self._hs.token}":
             message = "Authentication credentials not found. This API supports OAuth 2.0."
             raise ApiError(401, "INVALID_AUTHENTICATION", message)
+        scope = scope_of(req.method, req.path)
+        if scope and scope not in self._hs.scopes:
+            raise lacks(scope)
         at = self._hs.now().timestamp()
         if req.path.endswith("/search"):
             passes, _ = self._search.take(at, self._hs.search_limit)
@@ -66,6 +69,26 @@ class Gate:
         if not passes:
             write_json(resp, rate_body(policy), 429)
             resp.complete = True
+
+
+def scope_of(method: str, path: str) -> str:
+    """The scope that a call takes; empty: none that is looked at here."""
+    if path.startswith("/crm/v3/properties/contacts"):
+        return f"crm.schemas.contacts.{'read' if method == 'GET' else 'write'}"
+    if path.startswith("/crm/v3/objects/contacts"):
+        reads = method == "GET" or path.endswith(("/search", "/batch/read"))
+        return f"crm.objects.contacts.{'read' if reads else 'write'}"
+    return ""
+
+
+def lacks(scope: str) -> ApiError:
+    """403, as a private app's token is told it."""
+    needed = {
+        "message": "One or more of the following scopes are required.",
+        "context": {"requiredGranularScopes": [scope]},
+    }
+    message = "This app hasn't been granted all required scopes to make this call."
+    return ApiError(403, "MISSING_SCOPES", message, errors=[needed])
 
 
 def headers(limit: int, left: int) -> dict[str, str]:
@@ -88,6 +111,10 @@ def failure(hs: HubSpot, kind: str) -> Answer:
     elif kind == "unavailable":
         status = "503 Service Unavailable"
         value = ApiError(503, "SERVICE_UNAVAILABLE", "Service unavailable").body()
+    elif kind == "plan":
+        # The wording is assumed: that of a refused feature, seen of other endpoints.
+        status, message = "403 Forbidden", f"{PORTAL_ID} does not have access to this feature."
+        value = ApiError(403, "FORBIDDEN", message).body()
     else:
         status, value = (
             "500 Internal Server Error",

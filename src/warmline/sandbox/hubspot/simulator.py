@@ -16,7 +16,7 @@ from warmline.sandbox.clock import Now, epoch_ms, iso_ms, utc_now
 from warmline.sandbox.control import CallError
 from warmline.sandbox.faults import FaultPlan
 from warmline.sandbox.front import RequestLog
-from warmline.sandbox.hubspot.contacts import CRM_UI, Contact, Contacts
+from warmline.sandbox.hubspot.contacts import CRM_UI, Contact, Contacts, MergeError
 from warmline.sandbox.hubspot.properties import definition
 from warmline.sandbox.hubspot.subscriptions import SELF, Subscriptions
 from warmline.sandbox.outbox import Event, Outbox, Parcel, Signed
@@ -26,6 +26,9 @@ from warmline.sandbox.people import STAFF
 TOKEN = "sandbox-token"
 PORTAL_ID = 62515
 APP_ID = 54321
+SCOPES = frozenset(
+    f"crm.{kind}.contacts.{verb}" for kind in ("objects", "schemas") for verb in ("read", "write")
+)
 # Up to ten retries within 24 hours (card B1); how they are spread is not documented.
 RETRIES_S = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 14400.0, 21600.0, 25200.0)
 BATCH_MAX = 100
@@ -63,6 +66,7 @@ class HubSpot:
         rng = rng or random.Random(0)
         self.now = now
         self.token = token
+        self.scopes = SCOPES  # of the token; may be narrowed while it runs
         self.rate_limit = rate_limit
         self.search_limit = search_limit
         self.secret = ""
@@ -129,7 +133,10 @@ class HubSpot:
             one, two = self._by_email(primary), self._by_email(other)
             if one is two:
                 raise CallError("Both addresses belong to one contact already.")
-            return self.shown(self.contacts.merge(one, two, CRM_UI))
+            try:
+                return self.shown(self.contacts.merge(one, two, CRM_UI))
+            except MergeError as bad:
+                raise CallError(str(bad)) from bad
 
     def delete(self, email: str) -> dict[str, Any]:
         """Delete the contact."""

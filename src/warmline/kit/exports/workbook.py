@@ -16,7 +16,7 @@ from xml.etree.ElementTree import ParseError
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from warmline.connectors.files.shapes import (
+from warmline.kit.exports.shapes import (
     ROW_CHARS_MAX,
     Row,
     Unreadable,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 ROW_CHARS_MAX = 1_000_000
@@ -18,11 +20,13 @@ Value = str | int | float | bool | None
 @dataclass(frozen=True, slots=True)
 class Row:
     """`number` counts as a spreadsheet does, the header being row 1; for JSON it is the place in
-    the array or the line. `fault` says why the row could not be read."""
+    the array or the line. `fault` says why the row could not be read; `note` what is odd in one
+    that was."""
 
     number: int
     data: Mapping[str, Value] = field(default_factory=dict)
     fault: str = ""
+    note: str = ""
 
 
 class Unreadable(Exception):
@@ -30,7 +34,7 @@ class Unreadable(Exception):
 
 
 class TooLong(Exception):
-    """A row beyond the limit; the lines of it have been passed over."""
+    """A row beyond the limit; what is left of it has still to be passed over."""
 
 
 def header_names(cells: list[Any]) -> tuple[str, ...]:
@@ -66,26 +70,31 @@ class Lines:
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
-        self._ahead: list[str] = []
+        self._ahead: deque[str] = deque()
         self.row_chars = 0
         self.row_quotes = 0
-        self.row_lines = 0
+        self.row: list[str] = []  # the lines of the row in hand
 
     def begin_row(self) -> None:
-        self.row_chars = self.row_quotes = self.row_lines = 0
+        self.row_chars = self.row_quotes = 0
+        self.row = []
+
+    def take_back(self) -> None:
+        """All lines of the row in hand but its first are read again."""
+        self._ahead.extendleft(reversed(self.row[1:]))
+        self.row = self.row[:1]
 
     def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._ahead.pop(0) if self._ahead else self._text.readline(ROW_CHARS_MAX)
+        line = self._ahead.popleft() if self._ahead else self._text.readline(ROW_CHARS_MAX)
         if not line:
             raise StopIteration
         self.row_chars += len(line)
         self.row_quotes += line.count('"')
-        self.row_lines += 1
+        self.row.append(line)
         if self.row_chars >= ROW_CHARS_MAX:
-            self._pass_over(line)
             raise TooLong
         return line.replace("\x00", "") if "\x00" in line else line
 
@@ -95,15 +104,15 @@ class Lines:
             if not line:
                 break
             self._ahead.append(line)
-        return self._ahead[:count]
+        return list(islice(self._ahead, count))
 
-    def _pass_over(self, line: str) -> None:
+    def pass_over(self) -> None:
         """To the end of the row: the end of a line where every quote that was opened is closed."""
-        skipped = 0
+        line, skipped = self.row[-1], 0
         while not line.endswith(("\n", "\r")) or (
             self.row_quotes % 2 and skipped < SKIPPED_CHARS_MAX
         ):
-            line = self._ahead.pop(0) if self._ahead else self._text.readline(ROW_CHARS_MAX)
+            line = self._ahead.popleft() if self._ahead else self._text.readline(ROW_CHARS_MAX)
             if not line:
                 return
             skipped += len(line)

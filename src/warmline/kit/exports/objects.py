@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from warmline.connectors.files.shapes import (
+from warmline.kit.exports.shapes import (
     COLUMNS_MAX,
     ROW_CHARS_MAX,
     Lines,
@@ -57,6 +57,7 @@ def line_rows(text: io.TextIOWrapper) -> Iterator[Row]:
         except StopIteration:
             return
         except TooLong:
+            lines.pass_over()
             yield Row(
                 number,
                 fault=f"the line holds {lines.row_chars:,} characters; "

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from charset_normalizer import from_bytes
 
-from warmline.connectors.files.delimited import delimited_rows
-from warmline.connectors.files.objects import array_rows, line_rows
-from warmline.connectors.files.shapes import Row, Unreadable
-from warmline.connectors.files.workbook import workbook_rows
+from warmline.kit.exports.delimited import delimited_rows
+from warmline.kit.exports.objects import array_rows, line_rows
+from warmline.kit.exports.shapes import Row, Unreadable
+from warmline.kit.exports.workbook import workbook_rows
 
 ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx")
 _SAMPLE = 64 * 1024
@@ -34,11 +34,24 @@ _BOMS = (
 )
 
 
-def rows(path: Path, encoding: str = "auto") -> Iterator[Row]:
-    """Every row of the file. The last may be a fault that says why there are no more."""
+def encoding_of(path: Path) -> str:
+    """The name of the text's encoding; OSError where the file cannot be opened."""
+    return _encoding(path, _is_gzip(path))
+
+
+def form_of(path: Path, name: str = "") -> str:
+    """json, jsonl or delimited: by the ending of `name` (else the file's own), and what it holds.
+    The text is UTF-8."""
+    with _text(path, _is_gzip(path), "utf-8-sig") as text:
+        return _kind((name or path.name).lower().removesuffix(".gz"), text)
+
+
+def rows(path: Path, encoding: str = "auto", *, name: str = "") -> Iterator[Row]:
+    """Every row of the file. The last may be a fault that says why there are no more. `name`: what
+    the file is called where it came from, if it is another."""
     number = 0
     try:
-        for row in _rows(path, encoding):
+        for row in _rows(path, encoding, (name or path.name).lower()):
             number = row.number
             yield row
     except Unreadable as error:
@@ -54,7 +67,7 @@ def rows(path: Path, encoding: str = "auto") -> Iterator[Row]:
         yield Row(number + 1, fault=f"the file cannot be read: {why}")
 
 
-def _rows(path: Path, encoding: str) -> Iterator[Row]:
+def _rows(path: Path, encoding: str, name: str) -> Iterator[Row]:
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(b"PK\x03\x04"):
@@ -63,7 +76,7 @@ def _rows(path: Path, encoding: str) -> Iterator[Row]:
         raise Unreadable("found an old Excel workbook (XLS); expected XLSX or CSV: save it so")
     else:
         gzipped = start.startswith(b"\x1f\x8b")
-        name = path.name.lower().removesuffix(".gz")
+        name = name.removesuffix(".gz")
         found = _encoding(path, gzipped) if encoding == "auto" else encoding
         with _text(path, gzipped, found) as text:
             kind = _kind(name, text)
@@ -74,6 +87,11 @@ def _rows(path: Path, encoding: str) -> Iterator[Row]:
                 yield from line_rows(text)
             else:
                 yield from delimited_rows(text, "\t" if name.endswith((".tsv", ".tab")) else "")
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 @contextmanager
@@ -111,17 +129,28 @@ def _encoding(path: Path, gzipped: bool) -> str:
             return "utf-16-le" if start[1::2].count(0) > nuls // 2 else "utf-16-be"
         decoder = codecs.getincrementaldecoder("utf-8")()
         chunk = start
+        multibyte = 0
         while chunk:
             try:
-                decoder.decode(chunk)
+                multibyte += len(chunk) - len(decoder.decode(chunk))
             except UnicodeDecodeError as error:
                 at = max(0, error.start - _SAMPLE // 2)
-                return _old_encoding(chunk[at : at + _SAMPLE])
+                sample = chunk[at : at + _SAMPLE]
+                return "utf-8" if _broken_utf8(sample, multibyte) else _old_encoding(sample)
             try:
                 chunk = raw.read1(_CHUNK)
             except (EOFError, zlib.error, gzip.BadGzipFile):
                 break  # said by the row that it breaks at
     return "utf-8"
+
+
+def _broken_utf8(sample: bytes, multibyte: int) -> bool:
+    """Whether this is UTF-8 with a few wrong bytes: what follows its rules is no accident where
+    it is much more than what breaks them."""
+    text = sample.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    right = sum(character > "\x7f" for character in text) - wrong
+    return right + multibyte > 2 * wrong
 
 
 def _old_encoding(sample: bytes) -> str:

@@ -27,6 +27,9 @@ class Column(StrEnum):
     EMAIL = "email"
     OTHER_EMAIL = "other_email"
     PHONE = "phone"
+    LINK = "link"  # a profile elsewhere: LinkedIn, GitHub, …
+    EMPLOYER = "employer"
+    PLACE = "place"  # where the person lives
     TAGS = "tags"
     OWNER = "owner"
     OWNER_EMAIL = "owner_email"
@@ -34,6 +37,7 @@ class Column(StrEnum):
     JOB_ID = "job_id"
     DEPARTMENT = "department"
     OFFICE = "office"
+    SOURCE = "source"
     STAGE = "stage"
     STATUS = "status"
     APPLIED_AT = "applied_at"
@@ -79,6 +83,13 @@ HEADERS: Mapping[Column, str] = {
     Column.PHONE: "phone, phones, phone number, phone numbers, mobile, mobile phone, telephone, "
     "candidate phone, candidate phone number, candidate phone numbers, primary phone, "
     "primary phone number, cell",
+    Column.LINK: "linkedin, linkedin url, linkedin profile, linkedin profile url, linkedin link, "
+    "github, github url, website, websites, website addresses, social media, "
+    "social media addresses, social profiles, profile links, links",
+    Column.EMPLOYER: "company, company name, current company, employer, current employer, "
+    "candidate company, organisation, organization",
+    Column.PLACE: "candidate location, current location, home location, city, town, place, "
+    "candidate city, address, addresses, candidate address, home address",
     Column.TAGS: "tags, tag, candidate tags, labels, candidate labels",
     Column.OWNER: "recruiter, recruiters, recruiter name, owner, owner name, candidate owner, "
     "opportunity owner, recruiter owner, recruiting owner, assigned recruiter, assigned to, "
@@ -93,6 +104,8 @@ HEADERS: Mapping[Column, str] = {
     "shortcode, job requisition id, job ref number",
     Column.DEPARTMENT: "department, departments, job department, team, job team",
     Column.OFFICE: "office, offices, job office, job location, posting location",
+    Column.SOURCE: "source, candidate source, application source, source name, lead source, "
+    "origin, sourced from, referral source, source title, source public name",
     Column.STAGE: "stage, current stage, stage name, pipeline stage, candidate stage, "
     "application stage, current interview stage, current stage name, hiring stage, "
     "interview stage, workflow step, pipeline step, step, current interview stage title, "
@@ -131,7 +144,7 @@ WEAK_HEADERS: Mapping[Column, str] = {
     Column.REJECTED_AT: "archived at, archive date, archived on",
     Column.REJECTED: "archived",
     Column.URL: "url, link, hosted url",
-    Column.OFFICE: "location",
+    Column.PLACE: "location",
 }
 
 _STATUSES: Mapping[ApplicationStatus, str] = {

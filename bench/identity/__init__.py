@@ -1,0 +1,1 @@
+"""How well the audit tells who is who, on a generated export with known truth."""

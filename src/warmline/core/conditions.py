@@ -1,0 +1,42 @@
+"""Conditions in CEL (Common Expression Language): what `when:` holds in the project's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cel
+
+
+class BadCondition(ValueError):
+    """A `when:` that is not CEL, or that does not say true or false."""
+
+
+class Condition:
+    """A compiled expression over the names that its place gives it.
+
+    A name that is not there makes the condition false, not an error: a rule about stages says
+    nothing about an event without one.
+    """
+
+    __slots__ = ("_program", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self._program = cel.compile(text)
+        except Exception as error:  # the library raises its parser's own classes
+            raise BadCondition(str(error).splitlines()[0]) from error
+
+    def holds(self, context: Mapping[str, Any]) -> bool:
+        try:
+            return self.value(context) is True
+        except BadCondition:  # an absent key or name: the rule is not about this event
+            return False
+
+    def value(self, context: Mapping[str, Any]) -> Any:
+        """What the expression gives. Raises BadCondition where it names what is not there."""
+        try:
+            return self._program.execute(dict(context))
+        except Exception as error:
+            raise BadCondition(str(error).splitlines()[0]) from error
