@@ -212,8 +212,9 @@ class _Rows:
                 "id": number, "first_name": self._first[int(chance() * len(self._first))],
                 "last_name": self._last[int(chance() * len(self._last))], "owner_name": "Ada Marsh",
                 "owner_email": "ada.marsh@example.com", "tags": "[]", "phones": "[]",
-                "links": "[]", "employer": "", "place": "", "do_not_contact": 0, "sourced_at": at,
-                "as_of": at, "created_at": at, "merged_into_id": None, "erased_at": None,
+                "links": "[]", "employer": "", "place": "", "do_not_contact": 0, "opted_out": "",
+                "sourced_at": at, "as_of": at, "created_at": at, "merged_into_id": None,
+                "erased_at": None,
             }  # fmt: skip
 
     def emails(self, ids: range) -> Iterator[dict[str, Any]]:
@@ -221,7 +222,7 @@ class _Rows:
             address = f"p{number:08}@mail.example.com"
             yield {
                 "candidate_id": number, "normal": address, "mailbox": address,
-                "told_at": self._days[self._sourced[number]], "rank": 0,
+                "record": f"ats:{number:08}", "told_at": self._days[self._sourced[number]], "rank": 0,
             }  # fmt: skip
 
     def records(self, ids: range) -> Iterator[dict[str, Any]]:
