@@ -164,6 +164,30 @@ class MergesContacts(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A record (an ATS candidate, a CRM contact) as the other system has it now. `external_id` is
+    the id that was asked for, `stands_as` the one that stands today: another where it was merged,
+    empty where it is gone. `fields`: Warmline field → the text that we would have written for what
+    stands there; a field that is empty there is an empty text. `tags` as written there."""
+
+    external_id: str
+    stands_as: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    opted_out: bool = False
+
+
+@runtime_checkable
+class ReadsRecords(Protocol):
+    """A system whose records can be read back, to compare them with what should stand there."""
+
+    def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
+        """One a given id, in order, whatever became of it; of `fields` those that the system keeps.
+        Batch calls; reads only. Raises AuthFailed, Throttled, Unreachable, Malformed, Refused."""
+        ...
+
+
 class Access(StrEnum):
     """What is needed of a field at a connection."""
 
@@ -321,6 +345,7 @@ CAPABILITIES: Mapping[str, type] = {
     "finds_missing": FindsMissing,
     "applies_actions": AppliesActions,
     "merges_contacts": MergesContacts,
+    "reads_records": ReadsRecords,
     "checks": Checks,
     "sends_mail": SendsMail,
 }

@@ -10,13 +10,19 @@ from enum import StrEnum
 
 class ActionKind(StrEnum):
     CONTACT_UPSERT = "contact.upsert"  # look up, then create or update, the contact in the CRM
+    CONTACT_OPT_OUT = "contact.opt_out"  # unsubscribe every address of the person in the CRM
     CANDIDATE_TAG = "candidate.tag"  # put the segment's tag on each of the candidate's ATS records
+    CANDIDATE_FLAG = "candidate.flag"  # show on the ATS records that the person is warm again
+    CANDIDATE_DO_NOT_CONTACT = "candidate.do_not_contact"  # mark each ATS record do-not-contact
     SEQUENCE_ENROL = "sequence.enrol"  # put the candidate on a sequence; done by Warmline itself
 
 
 # Kinds whose repetition changes nothing. After a lost answer they are simply done again, many at a
-# time; any other kind is looked for first, one by one (`find`).
-REPEATABLE = frozenset({ActionKind.CONTACT_UPSERT, ActionKind.CANDIDATE_TAG})
+# time; any other kind is looked for first, one by one (`find`): it leaves a note, and a note written
+# twice is two notes.
+REPEATABLE = frozenset(
+    {ActionKind.CONTACT_UPSERT, ActionKind.CONTACT_OPT_OUT, ActionKind.CANDIDATE_TAG}
+)
 
 # What `pass:` may name, with what each holds. One table: config checks it, docs print it.
 FIELDS: Mapping[str, str] = {
@@ -28,7 +34,15 @@ FIELDS: Mapping[str, str] = {
     "stage": "the pipeline stage's own label, of the application that moved last",
     "interview_date": "start of that application's next interview, or of its last one",
     "interviewer": "names of the interviewers of that interview",
+    "rejection_date": "date on which the latest application was rejected (UTC)",
+    "skill_tags": "the candidate's tags in the ATS but for Warmline's own, sorted, with commas",
+    "click_date": "when the link was clicked, or the person said yes (UTC)",
+    "email_subject": "subject of the mail that was clicked",
+    "link_url": "the link that was clicked",
+    "unsubscribe_date": "date on which the person said no (UTC)",
 }
+# Those that only the event itself can tell.
+OF_THE_EVENT = frozenset({"click_date", "email_subject", "link_url", "unsubscribe_date"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,8 @@ class TagChange:
 @dataclass(frozen=True, slots=True)
 class Action:
     """`key` makes it happen once: the same key is never applied twice with effect. `tags` is what
-    `candidate.tag` is about."""
+    `candidate.tag` is about; `records` (ids in the ATS) are what `candidate.flag` and
+    `candidate.do_not_contact` write to."""
 
     key: str
     kind: ActionKind
@@ -61,3 +76,4 @@ class Action:
     fields: Mapping[str, str] = field(default_factory=dict)
     occurred_at: datetime | None = None
     tags: TagChange | None = None
+    records: tuple[str, ...] = ()
