@@ -222,7 +222,8 @@ class _Rows:
             address = f"p{number:08}@mail.example.com"
             yield {
                 "candidate_id": number, "normal": address, "mailbox": address,
-                "record": f"ats:{number:08}", "told_at": self._days[self._sourced[number]], "rank": 0,
+                "record": f"ats:{number:08}", "rank": 0,
+                "told_at": self._days[self._sourced[number]],
             }  # fmt: skip
 
     def records(self, ids: range) -> Iterator[dict[str, Any]]:
