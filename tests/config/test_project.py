@@ -108,10 +108,10 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "an unknown sequence": (
         "with: {sequence: welcome}", "with: {sequence: wellcome}",
-        ("'wellcome'", "expected one of ['welcome']"),
+        ("'wellcome'", "expected one of ['silver-medalist', 'welcome']"),
     ),
     "an enrolment in no sequence": (
-        "with: {sequence: welcome}", "with: {}", ("''", "expected one of ['welcome']"),
+        "with: {sequence: welcome}", "with: {}", ("''", "expected one of ['silver-medalist', 'welcome']"),
     ),
     "an unknown option": (
         "with: {sequence: welcome}", "with: {sequence: welcome, delay: soon}",
@@ -190,7 +190,32 @@ def test_a_condition_that_is_not_cel_is_named_with_its_line(folder: Folder) -> N
     line = folder.edit('stage.kind in ["interview", "final"]', "stage.kind in [")
     error = folder.fault()
     assert error.line == line
-    assert "when is not CEL" in str(error)
+    assert "when is 'stage.kind in ['" in str(error)
+    assert "expected true or false in CEL over event.kind" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("stage.knid == 'final'", "knid"),
+        ("stge.kind == 'final'", "stge"),
+        ("stage.kind", "it gives str and not true or false"),
+        ("candidate.name > 3", "name"),
+    ],
+)
+def test_a_condition_that_can_never_hold_is_refused(folder: Folder, when: str, said: str) -> None:
+    line = folder.edit('stage.kind in ["interview", "final"]', when.replace("'", '"'))
+    error = folder.fault()
+    assert error.line == line
+    assert said in str(error)
+
+
+def test_a_field_that_the_event_cannot_tell_is_refused(folder: Folder) -> None:
+    line = folder.edit("pass: [stage, interview_date, interviewer]", "pass: [stage, click_date]")
+    error = folder.fault()
+    assert error.line == line
+    assert "'click_date', which application.stage_changed cannot tell" in str(error)
+    assert "candidate.reengaged, message.clicked, message.replied" in str(error)
 
 
 def test_two_triggers_of_one_name_are_refused_at_the_second(folder: Folder) -> None:

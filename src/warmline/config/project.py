@@ -25,7 +25,7 @@ from warmline.core.errors import ConfigError
 from warmline.core.events import EventKind, StageKind
 from warmline.core.segments import Rule, Segment, SegmentRules, default_rules
 from warmline.core.sequences import StepClass
-from warmline.core.triggers import OWN, Trigger, TriggerMap
+from warmline.core.triggers import OWN, SPEAKS_OF, TELLS, Trigger, TriggerMap, condition
 
 FILE = "warmline.yaml"
 
@@ -320,6 +320,12 @@ class _Check:
                 raise self.fail(
                     (*at, "pass", j), f"pass names {name!r}; expected some of {sorted(FIELDS)}"
                 )
+            if row.on not in TELLS.get(name, (row.on,)):
+                raise self.fail(
+                    (*at, "pass", j),
+                    f"pass names {name!r}, which {row.on} cannot tell; "
+                    f"expected it only for {', '.join(sorted(TELLS[name]))}",
+                )
         takes = {"sequence"} if own else set()
         for option in row.options:
             if option not in takes:
@@ -334,9 +340,13 @@ class _Check:
                 f"with names the sequence {sequence!r}; expected one of {sorted(self.sequences)}",
             )
         try:
-            when = Condition(row.when) if row.when else None
+            when = condition(row.when) if row.when else None
         except BadCondition as error:
-            raise self.fail((*at, "when"), f"when is not CEL: {error}") from None
+            raise self.fail(
+                (*at, "when"),
+                f"when is {row.when!r}: {error}; expected true or false in CEL over "
+                + ", ".join(f"{name}.{key}" for name, keys in SPEAKS_OF.items() for key in keys),
+            ) from None
         what = f"enrol in {sequence}" if own else str(row.do)
         return Trigger(
             name=row.name or f"{row.on} -> {what}"[:100],

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from warmline.core.actions import REPEATABLE, ActionKind, ContactRef
+from warmline.core.actions import OF_THE_EVENT, REPEATABLE, ActionKind, ContactRef
 from warmline.core.actions import Action as CoreAction
 from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
 from warmline.core.segments import Segment
+from warmline.flows import write_back
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.reconsider import reconsider
@@ -27,7 +28,7 @@ from warmline.flows.runtime import Runtime
 from warmline.flows.tag import Tagging, confirm, doubt, taggings
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
-from warmline.store.models import Action, Candidate, ExternalId, Segmentation
+from warmline.store.models import Action, Candidate, Event, ExternalId, Segmentation
 from warmline.store.statuses import ActionStatus
 
 log = logging.getLogger("warmline.act")
@@ -60,6 +61,10 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
     now = runtime.now()
     together = _passes_together(claimed)
     archived = _archived(claimed, contacts)
+    events = Event.objects.in_bulk({row.event_id for row in claimed if _of_event(row)})
+    records = write_back.standing_records(
+        target, {row.candidate_id for row in claimed if row.kind in write_back.KINDS}
+    )
     tags = taggings(
         runtime, target, {r.candidate_id for r in claimed if r.kind == ActionKind.CANDIDATE_TAG}
     )
@@ -74,10 +79,30 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
                 tagging[row.pk] = found
                 todo.append((row, _core_tag(row, found)))
             continue
-        outcome = _without_asking(one, contacts.get(row.candidate_id), archived)
+        written = contacts.get(row.candidate_id)
+        if row.kind in write_back.KINDS:
+            made = write_back.prepared(
+                row,
+                one,
+                events[row.event_id],
+                records=records.get(row.candidate_id, ()),
+                contact=written,
+                now=now,
+            )
+            if isinstance(made, Outcome):
+                outcomes[row.pk] = made
+            else:
+                todo.append((row, made))
+            continue
+        outcome = _without_asking(one, written, archived)
         if outcome is None:
-            fields = values(one, together[row.candidate_id], now)
-            written = contacts.get(row.candidate_id)
+            fields = values(
+                one,
+                together[row.candidate_id],
+                now,
+                event=_telling(claimed, events, row.candidate_id),
+                own_tags=runtime.own_tags,
+            )
             if written is not None and fields and _same(written, fields):
                 outcome = Outcome(OutcomeKind.ALREADY_DONE, "the contact has these values already")
             else:
@@ -122,11 +147,31 @@ def _contacts(target: str, people: dict[int, Known]) -> dict[int, ExternalId]:
 
 
 def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
-    """All fields that a candidate's actions in this batch pass: one write serves them all."""
+    """All fields that a candidate's upserts in this batch pass: one write serves them all."""
     together: dict[int, dict[str, None]] = {}
     for row in claimed:
-        together.setdefault(row.candidate_id, {}).update(dict.fromkeys(row.passes))
+        if row.kind == ActionKind.CONTACT_UPSERT:
+            together.setdefault(row.candidate_id, {}).update(dict.fromkeys(row.passes))
     return {candidate: list(names) for candidate, names in together.items()}
+
+
+def _of_event(row: Action) -> bool:
+    """Whether what the action writes is told by its event alone."""
+    return row.kind in write_back.KINDS or not OF_THE_EVENT.isdisjoint(row.passes)
+
+
+def _telling(
+    claimed: Sequence[Action], events: Mapping[int, Event], candidate_id: int
+) -> Event | None:
+    """Of the events that a candidate's upserts in this batch are about, the newest one."""
+    mine = [
+        events[row.event_id]
+        for row in claimed
+        if row.candidate_id == candidate_id
+        and row.kind == ActionKind.CONTACT_UPSERT
+        and row.event_id in events
+    ]
+    return max(mine, key=lambda event: (event.occurred_at, event.pk), default=None)
 
 
 def _archived(claimed: Sequence[Action], contacts: Mapping[int, ExternalId]) -> dict[int, str]:
@@ -251,6 +296,8 @@ def _write(
             there = outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE)
             if there and row.pk in tagging:
                 confirm([tagging[row.pk]])
+            elif there and row.kind in write_back.KINDS and row.pk in asked:
+                write_back.confirm(target, [asked[row.pk]])
             elif there and row.pk in asked:
                 core = asked[row.pk]
                 if external_id := outcome.external_id or core.contact.external_id:

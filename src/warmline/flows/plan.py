@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from warmline.core.actions import ActionKind
+from warmline.core.engagement import CONFIDENCE, is_act
 from warmline.core.segments import Placement
 from warmline.core.sequences import Sequence, Step
 from warmline.core.triggers import Trigger
@@ -28,6 +29,10 @@ from warmline.store.models import Event as EventRow
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, lane_of
 
 ACTION_KEY_MAX = 350  # characters: the width of the column
+# Written to the candidate's records in the ATS.
+ON_RECORDS = frozenset(
+    {ActionKind.CANDIDATE_TAG, ActionKind.CANDIDATE_FLAG, ActionKind.CANDIDATE_DO_NOT_CONTACT}
+)
 
 
 @dataclass(slots=True)
@@ -70,6 +75,9 @@ class Plan:
                 lane=lane_of(candidate.pk),
                 due_at=self._now,
             )
+            if trigger.do is ActionKind.CANDIDATE_FLAG and not is_act(event.kind, event.fields):
+                action.status, action.finished_at = ActionStatus.SKIPPED, self._now
+                action.reason = "no confirmed act of the person (I9): a machine may have done it"
             if trigger.do is ActionKind.SEQUENCE_ENROL:
                 refusal = "" if live else self._too_old(trigger, heard)
                 self._wishes.append(
@@ -101,8 +109,8 @@ class Plan:
         return lanes
 
     def _with_records(self) -> list[Action]:
-        """Without the tags for systems in which the candidate has no record."""
-        tags = [a for a in self._actions if a.kind == ActionKind.CANDIDATE_TAG]
+        """Without what is written to records, for systems in which the candidate has none."""
+        tags = [a for a in self._actions if a.kind in ON_RECORDS]
         if not tags:
             return self._actions
         there = set(
@@ -115,7 +123,7 @@ class Plan:
         return [
             a
             for a in self._actions
-            if a.kind != ActionKind.CANDIDATE_TAG or (a.candidate_id, a.target) in there
+            if a.kind not in ON_RECORDS or (a.candidate_id, a.target) in there
         ]
 
     def _enrol(self) -> set[Lane]:
@@ -215,8 +223,11 @@ def _action_key(trigger: str, connection: str, event_key: str) -> str:
 
 
 def _context(applied: Applied, heard: Heard) -> dict[str, Any]:
-    """What a condition may speak of. Absent names make a condition false."""
-    context: dict[str, Any] = {"event": {"kind": str(applied.kind), "word": heard.event.word}}
+    """All of `core.triggers.SPEAKS_OF` that the event carries."""
+    event = {"kind": str(applied.kind), "word": heard.event.word}
+    context: dict[str, Any] = {"event": event}
+    if said := heard.event.fields.get(CONFIDENCE):
+        event["confidence"] = said
     candidate, application = applied.candidate, applied.application
     if candidate is not None:
         context["candidate"] = {
@@ -229,6 +240,7 @@ def _context(applied: Applied, heard: Heard) -> dict[str, Any]:
             "status": str(application.status),
             "prospect": application.prospect,
             "role": application.job.title if application.job else "",
+            "reached": application.reached,
         }
         if application.stage is not None:
             context["stage"] = {

@@ -19,6 +19,7 @@ from warmline.core.mail import MailError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reason
 from warmline.core.retries import backoff_s, given_up
+from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 from warmline.flows.compose import compose
 from warmline.flows.fields import Known, known
@@ -66,7 +67,6 @@ class Post:
     def _drain(self, lanes: Collection[int], token: str) -> bool:
         runtime = self._runtime
         claimed, people, full = _claim(runtime, lanes, token)
-        enrolments = Enrolment.objects.in_bulk([m.enrolment_id for m in claimed])
         ready = [
             r
             for message in claimed
@@ -74,7 +74,7 @@ class Post:
                 r := _compose(
                     runtime,
                     message,
-                    enrolments[message.enrolment_id],
+                    message.enrolment,
                     people[message.candidate_id],
                 )
             )
@@ -118,8 +118,9 @@ def _claim(
     now = runtime.now()
     with writing():
         due = list(
-            Message.objects.select_for_update(skip_locked=True)
+            Message.objects.select_for_update(of=("self",), skip_locked=True)
             .filter(status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now)
+            .select_related("enrolment")
             .order_by("due_at", "id")[:BATCH]
         )
         if not due:
@@ -131,6 +132,7 @@ def _claim(
             reason = hold_reason(
                 StepClass(message.step_class),
                 states[message.candidate_id],
+                for_segment=_whom(runtime, message),
                 due_at=message.due_at,
                 now=now,
             )
@@ -142,6 +144,12 @@ def _claim(
             status=MessageStatus.CLAIMED, claimed_by=token, claim_until=now + CLAIM_FOR
         )
     return going, people, len(due) == BATCH
+
+
+def _whom(runtime: Runtime, message: Message) -> Segment | None:
+    """The segment that the message's sequence is for."""
+    loaded = runtime.project.sequences.get(message.enrolment.sequence)
+    return loaded.segment if loaded else None
 
 
 def _states(runtime: Runtime, people: dict[int, Known]) -> dict[int, CandidateState]:
@@ -277,7 +285,13 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         candidacies=seen.candidacies,
     )
     mine = Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token)
-    reason = hold_reason(StepClass(message.step_class), state, due_at=message.due_at, now=now)
+    reason = hold_reason(
+        StepClass(message.step_class),
+        state,
+        for_segment=_whom(runtime, message),
+        due_at=message.due_at,
+        now=now,
+    )
     if reason:
         _hold(message, MessageStatus.CLAIMED, reason, now)
         return False
