@@ -18,7 +18,7 @@ from warmline.config.faults import first_fault
 from warmline.config.sequences import LoadedSequence, load_sequences
 from warmline.config.settings import value_or_file
 from warmline.config.yaml_lines import Lines, read_yaml
-from warmline.core.actions import FIELDS, ActionKind
+from warmline.core.actions import FIELDS, OF_THE_EVENT, ActionKind
 from warmline.core.candidates import normal_email
 from warmline.core.conditions import BadCondition, Condition
 from warmline.core.errors import ConfigError
@@ -118,6 +118,8 @@ class ProjectFile(_Strict):
     public_url: str = "http://127.0.0.1:8025"
     mailbox_url: str = ""
     poll_minutes: float = Field(default=5, gt=0, le=1440)
+    compare_hours: float = Field(default=24, gt=0, le=8760)
+    authority: dict[str, str] = Field(default_factory=dict)
     connections: dict[str, ConnectionFile]
     mail: MailFile
     content: dict[str, str | int | float] = Field(default_factory=dict)
@@ -242,6 +244,21 @@ class _Check:
                 ("public_url",),
                 f"public_url is {self.file.public_url!r}; expected https://your.host",
             )
+        self.authorities()
+
+    def authorities(self) -> None:
+        """Fields by the connection that wins them."""
+        for name, connection in self.file.authority.items():
+            where = ("authority", name)
+            if name not in FIELDS or name in OF_THE_EVENT or name == "email":
+                able = sorted(set(FIELDS) - OF_THE_EVENT - {"email"})
+                raise self.fail(where, f"authority names {name!r}; expected some of {able}")
+            if connection not in self.file.connections:
+                raise self.fail(
+                    where,
+                    f"authority.{name} is {connection!r}; "
+                    f"expected one of {sorted(self.file.connections)}",
+                )
 
     def segment_rules(self) -> SegmentRules:
         """The rules compiled. The last one, and no other, holds for everybody: so each candidate

@@ -19,12 +19,12 @@ from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
 from warmline.core.segments import Segment
-from warmline.flows import write_back
+from warmline.flows import authority, write_back
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
-from warmline.flows.runtime import Runtime
+from warmline.flows.runtime import Runtime, act_lane
 from warmline.flows.tag import Tagging, confirm, doubt, taggings
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
@@ -69,6 +69,9 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
         runtime, target, {r.candidate_id for r in claimed if r.kind == ActionKind.CANDIDATE_TAG}
     )
     tagging: dict[int, Tagging] = {}
+    theirs = authority.owned(runtime, target)
+    held = _held(runtime, target, claimed, contacts, theirs)
+    again: set[int] = set()
     for row in claimed:
         one = people[row.candidate_id]
         if row.kind == ActionKind.CANDIDATE_TAG:
@@ -103,6 +106,16 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
                 event=_telling(claimed, events, row.candidate_id),
                 own_tags=runtime.own_tags,
             )
+            if isinstance(held, Outcome):
+                outcomes[row.pk] = held
+                continue
+            if theirs:
+                # Until the contact is known, so is not what stands there: their fields follow.
+                unknown = theirs if written is None else held.get(written.external_id, frozenset())
+                may = authority.without(fields, theirs, unknown)
+                if written is None and len(may) < len(fields):
+                    again.add(row.pk)
+                fields = may
             if written is not None and fields and _same(written, fields):
                 outcome = Outcome(OutcomeKind.ALREADY_DONE, "the contact has these values already")
             else:
@@ -115,7 +128,7 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
     asked = _ask(connector, todo)
     outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
     cores = {row.pk: core for row, core in todo}
-    _write(runtime, target, token, claimed, outcomes, cores, contacts, tagging)
+    _write(runtime, target, token, claimed, outcomes, cores, contacts, tagging, again)
     return len(claimed) == size
 
 
@@ -153,6 +166,25 @@ def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
         if row.kind == ActionKind.CONTACT_UPSERT:
             together.setdefault(row.candidate_id, {}).update(dict.fromkeys(row.passes))
     return {candidate: list(names) for candidate, names in together.items()}
+
+
+def _held(
+    runtime: Runtime,
+    target: str,
+    claimed: Sequence[Action],
+    contacts: Mapping[int, ExternalId],
+    theirs: frozenset[str],
+) -> dict[str, frozenset[str]] | Outcome:
+    """What stands in the fields that the CRM is the authority on, by contact; or what comes of the
+    upserts where that cannot be learned."""
+    asking = {row.candidate_id for row in claimed if row.kind == ActionKind.CONTACT_UPSERT}
+    if not theirs or not asking:
+        return {}
+    try:
+        there = [contact for pk, contact in contacts.items() if pk in asking]
+        return authority.held_there(runtime, target, there, theirs)
+    except Exception as error:
+        return _from_error(error)
 
 
 def _of_event(row: Action) -> bool:
@@ -276,7 +308,9 @@ def _write(
     asked: dict[int, CoreAction],
     contacts: dict[int, ExternalId],
     tagging: Mapping[int, Tagging],
+    again: Collection[int],
 ) -> None:
+    """`again`: the actions that left fields out which are looked at once the contact is known."""
     now = runtime.now()
     plain: dict[tuple[ActionStatus, str], list[int]] = {}
     good: list[str] = []
@@ -308,6 +342,11 @@ def _write(
             Action.objects.filter(pk__in=ids, claimed_by=token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
             )
+        once_more = [row for row in claimed if row.pk in again and _done(outcomes[row.pk])]
+        Action.objects.filter(pk__in=[row.pk for row in once_more]).update(
+            status=ActionStatus.PLANNED, finished_at=None, due_at=now
+        )
+        lanes |= {act_lane(target, row.lane) for row in once_more}
         if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
             target
         ):
@@ -315,6 +354,10 @@ def _write(
         if good:
             resolve(good, "it works again, and all that had failed is done", now=now)
     runtime.poke(lanes)
+
+
+def _done(outcome: Outcome) -> bool:
+    return outcome.kind is OutcomeKind.DONE
 
 
 def _still_failing(target: str) -> bool:

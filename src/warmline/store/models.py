@@ -468,6 +468,32 @@ class Likeness(models.Model):
         ]
 
 
+class Drift(models.Model):
+    """A difference between the ledger and another system that no event explains: found by
+    comparing, counted as a sync error of `trigger`. `what` is a field, or `opt_out`, `tag`,
+    `do_not_contact`, `gone` or `merged`. Open until the repair is confirmed by the next look."""
+
+    connection = models.CharField(max_length=64)
+    record = models.CharField(max_length=128)
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT)
+    what = models.CharField(max_length=64)
+    trigger = models.CharField(max_length=100)
+    expected = models.TextField(blank=True, default="")
+    found = models.TextField(blank=True, default="")
+    found_at = models.DateTimeField()
+    repaired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["connection", "record", "what"],
+                condition=Q(repaired_at__isnull=True),
+                name="drift_once",
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["found_at"], name="drift_found")]
+
+
 class Cursor(models.Model):
     """How far a listing of a connection has been read."""
 
