@@ -113,7 +113,7 @@ def test_init_makes_a_project_that_check_accepts(warmline: Run, tmp_path: Path) 
     said = warmline("check", "--offline", "--project", folder)
     assert said.code == 0
     assert "4 connections" in said.out
-    assert "1 sequences with 3 steps" in said.out
+    assert "2 sequences with 7 steps" in said.out
 
 
 def test_init_fills_an_empty_folder_and_refuses_one_with_files(

@@ -111,7 +111,8 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("'wellcome'", "expected one of ['silver-medalist', 'welcome']"),
     ),
     "an enrolment in no sequence": (
-        "with: {sequence: welcome}", "with: {}", ("''", "expected one of ['silver-medalist', 'welcome']"),
+        "with: {sequence: welcome}", "with: {}",
+        ("''", "expected one of ['silver-medalist', 'welcome']"),
     ),
     "an unknown option": (
         "with: {sequence: welcome}", "with: {sequence: welcome, delay: soon}",

@@ -229,6 +229,45 @@ def segment(
     run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
 
 
+@app.command()
+@sentences
+def reconcile(
+    connection: Annotated[
+        str | None, typer.Argument(help="one connection; default: each that can be read back")
+    ] = None,
+    project: ProjectOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="keep, count and mend what differs")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
+) -> None:
+    """Hold both sides against the ledger: what differs that nothing explains; --repair mends it."""
+    _, loaded = open_project(project)
+    from warmline.cli.reconcile import reconcile as run
+
+    run(loaded, connection, repair=repair, as_json=as_json)
+
+
+@app.command()
+@sentences
+def backfill(
+    project: ProjectOption = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="write the contacts and enrol the silver medalists")
+    ] = False,
+    months: Annotated[
+        int, typer.Option(help="how far back a rejection may lie", min=1, max=120)
+    ] = 12,
+    per_day: Annotated[int, typer.Option(help="new enrolments a day", min=1, max=100_000)] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """The whole history into the CRM, and past silver medalists onto their sequence."""
+    _, loaded = open_project(project)
+    from warmline.cli.backfill import backfill as run
+
+    run(loaded, apply=apply, months=months, per_day=per_day, as_json=as_json)
+
+
 merge_app = typer.Typer(
     help="Who may be one person; the journal of merges; duplicates in the CRM.",
     no_args_is_help=True,

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections
 from warmline.core.errors import WarmlineError
 from warmline.engine.work import Worker, families, look
 from warmline.flows.absent import look_for_missing
+from warmline.flows.drift import LOOK_EVERY_S, compare_when_due
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import busy
 from warmline.flows.reconcile import poll
@@ -118,6 +119,10 @@ class Inline:
                 for name in runtime.connections_that("lists_changes")
                 if runtime.role(name) != "files"
             ]
+            threads += [
+                threading.Thread(target=self._compare, args=(name,), name=f"compare:{name}")
+                for name in runtime.connections_that("reads_records")
+            ]
             for thread in threads:
                 thread.start()
             why_ended = self._tick(stop, sole, threads)
@@ -191,6 +196,19 @@ class Inline:
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
             stop.wait(every_s)
+        connections.close_all()
+
+    def _compare(self, name: str) -> None:
+        """Both sides, held against each other once a day (`compare_hours`)."""
+        stop = self._runtime.stopping
+        wait_s = LOOK_EVERY_S
+        while not stop.wait(wait_s):
+            try:
+                wait_s = compare_when_due(self._runtime, name)
+                self._well(f"compare:{name}")
+            except Exception as error:
+                self._crashed(f"compare:{name}", error)
+                wait_s = LOOK_EVERY_S
         connections.close_all()
 
     def _crashed(self, where: str, error: Exception) -> None:

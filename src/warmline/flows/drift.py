@@ -16,6 +16,7 @@ from warmline.core.errors import Throttled, WarmlineError
 from warmline.core.events import EventKind
 from warmline.core.segments import Segment
 from warmline.core.triggers import Trigger
+from warmline.flows import first_sync
 from warmline.flows.fields import known, values
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.repair import DO_NOT_CONTACT, OPT_OUT, STREAM, TAG, Difference, repair_all
@@ -26,6 +27,7 @@ from warmline.store.models import Action, Cursor, Drift, ExternalId, Segmentatio
 from warmline.store.statuses import ActionStatus, SuppressionReason
 
 BATCH = 100
+LOOK_EVERY_S = 60.0
 # The address finds the contact, and never overwrites another.
 _NEVER_COMPARED = OF_THE_EVENT | {"email"}
 _WAITING = (ActionStatus.PLANNED, ActionStatus.CLAIMED, ActionStatus.UNKNOWN)
@@ -35,12 +37,14 @@ _OWN_WORDS = frozenset({SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLA
 
 @dataclass(slots=True)
 class Comparison:
-    """`finished` is False where it was stopped, or the other side asked to wait `after_s`."""
+    """`finished` is False where it was stopped, or the other side asked to wait `after_s`; `after`
+    is how far it came."""
 
     records: int = 0
     differences: list[Difference] = field(default_factory=list)
     finished: bool = False
     after_s: float | None = None
+    after: int = 0
 
 
 def compare(
@@ -49,15 +53,17 @@ def compare(
     *,
     repair: bool,
     seen: Callable[[int], None] = lambda records: None,
+    after: int = 0,
 ) -> Comparison:
     """Hold every record of the connection against the ledger, a hundred a call. With `repair` what
-    differs is kept, counted and mended, and a comparison that was cut off goes on where it stopped.
-    Raises WarmlineError for what the other side says, but where it asks to wait."""
-    found = Comparison()
+    differs is kept, counted and mended, and a comparison that was cut off goes on where it stopped;
+    without, it begins `after` this one's number. Raises WarmlineError for what the other side says, but where it asks to wait."""
+    found = Comparison(after=after)
     cursor, _ = Cursor.objects.get_or_create(connection=connection, stream=STREAM)
-    after = int(cursor.position or 0) if repair else 0
+    if repair:
+        found.after = int(cursor.position or 0)
     while not runtime.stopping.is_set():
-        rows = _stretch(runtime, connection, after)
+        rows = _stretch(runtime, connection, found.after)
         if not rows:
             found.finished = True
             break
@@ -67,9 +73,9 @@ def compare(
             found.after_s = error.after_s
             break
         runtime.poke(lanes)
-        after = rows[-1].pk
+        found.after = rows[-1].pk
         if repair:
-            cursor.position = str(after)
+            cursor.position = str(found.after)
             cursor.save()
         found.records += len(rows)
         seen(len(rows))
@@ -87,10 +93,11 @@ def due(runtime: Runtime, connection: str) -> bool:
     return hours >= runtime.project.file.compare_hours
 
 
-def compare_when_due(runtime: Runtime, connection: str) -> None:
-    """For the engine: trouble is an incident, and the next round goes on."""
-    if not due(runtime, connection):
-        return
+def compare_when_due(runtime: Runtime, connection: str) -> float:
+    """For the engine: trouble is an incident, and the next round goes on. Returns the seconds until
+    it is worth asking again."""
+    if not first_sync.allowed(runtime) or not due(runtime, connection):
+        return LOOK_EVERY_S
     key = f"{connection}:compare"
     try:
         found = compare(runtime, connection, repair=True)
@@ -99,10 +106,11 @@ def compare_when_due(runtime: Runtime, connection: str) -> None:
             open_incident(
                 key, error.reason, now=runtime.now(), connection=connection, hint=error.hint
             )
-        return
+        return LOOK_EVERY_S
     if found.finished:
         with writing():
             resolve([key], "it can be compared again", now=runtime.now())
+    return LOOK_EVERY_S if found.after_s is None else min(found.after_s, LOOK_EVERY_S)
 
 
 def _stretch(runtime: Runtime, connection: str, after: int) -> list[ExternalId]:
