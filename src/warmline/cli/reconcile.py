@@ -1,4 +1,4 @@
-"""`warmline reconcile`: both sides held against the ledger; with `--repair` what differs is mended."""
+"""`warmline reconcile`: both sides held against the ledger; `--repair` mends what differs."""
 
 from __future__ import annotations
 

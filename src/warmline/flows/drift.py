@@ -57,7 +57,8 @@ def compare(
 ) -> Comparison:
     """Hold every record of the connection against the ledger, a hundred a call. With `repair` what
     differs is kept, counted and mended, and a comparison that was cut off goes on where it stopped;
-    without, it begins `after` this one's number. Raises WarmlineError for what the other side says, but where it asks to wait."""
+    without, it begins `after` this one's number. Raises WarmlineError for what the other side says,
+    but where it asks to wait."""
     found = Comparison(after=after)
     cursor, _ = Cursor.objects.get_or_create(connection=connection, stream=STREAM)
     if repair:
