@@ -12,23 +12,21 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from warmline.core.actions import OF_THE_EVENT, REPEATABLE, ActionKind, ContactRef
+from warmline.core.actions import REPEATABLE, ActionKind
 from warmline.core.actions import Action as CoreAction
-from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
-from warmline.core.segments import Segment
-from warmline.flows import authority, write_back
-from warmline.flows.fields import Known, known, values
+from warmline.flows import write_back
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.prepare import Prepared, from_error, prepare
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime, act_lane
-from warmline.flows.tag import Tagging, confirm, doubt, taggings
+from warmline.flows.tag import confirm, doubt
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
-from warmline.store.models import Action, Candidate, Event, ExternalId, Segmentation
+from warmline.store.models import Action, Candidate, ExternalId
 from warmline.store.statuses import ActionStatus
 
 log = logging.getLogger("warmline.act")
@@ -54,81 +52,13 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
     claimed = _claim(runtime, target, lanes, size, token)
     if not claimed:
         return False
-    people = known(action.candidate_id for action in claimed)
-    contacts = _contacts(target, people)
-    todo: list[tuple[Action, CoreAction]] = []
-    outcomes: dict[int, Outcome] = {}
-    now = runtime.now()
-    together = _passes_together(claimed)
-    archived = _archived(claimed, contacts)
-    events = Event.objects.in_bulk({row.event_id for row in claimed if _of_event(row)})
-    records = write_back.standing_records(
-        target, {row.candidate_id for row in claimed if row.kind in write_back.KINDS}
-    )
-    tags = taggings(
-        runtime, target, {r.candidate_id for r in claimed if r.kind == ActionKind.CANDIDATE_TAG}
-    )
-    tagging: dict[int, Tagging] = {}
-    theirs = authority.owned(runtime, target)
-    held = _held(runtime, target, claimed, contacts, theirs)
-    again: set[int] = set()
-    for row in claimed:
-        one = people[row.candidate_id]
-        if row.kind == ActionKind.CANDIDATE_TAG:
-            found = tags[row.candidate_id]
-            if isinstance(found, Outcome):
-                outcomes[row.pk] = found
-            else:
-                tagging[row.pk] = found
-                todo.append((row, _core_tag(row, found)))
-            continue
-        written = contacts.get(row.candidate_id)
-        if row.kind in write_back.KINDS:
-            made = write_back.prepared(
-                row,
-                one,
-                events[row.event_id],
-                records=records.get(row.candidate_id, ()),
-                contact=written,
-                now=now,
-            )
-            if isinstance(made, Outcome):
-                outcomes[row.pk] = made
-            else:
-                todo.append((row, made))
-            continue
-        outcome = _without_asking(one, written, archived)
-        if outcome is None:
-            fields = values(
-                one,
-                together[row.candidate_id],
-                now,
-                event=_telling(claimed, events, row.candidate_id),
-                own_tags=runtime.own_tags,
-            )
-            if isinstance(held, Outcome):
-                outcomes[row.pk] = held
-                continue
-            if theirs:
-                # Until the contact is known, so is not what stands there: their fields follow.
-                unknown = theirs if written is None else held.get(written.external_id, frozenset())
-                may = authority.without(fields, theirs, unknown)
-                if written is None and len(may) < len(fields):
-                    again.add(row.pk)
-                fields = may
-            if written is not None and fields and _same(written, fields):
-                outcome = Outcome(OutcomeKind.ALREADY_DONE, "the contact has these values already")
-            else:
-                todo.append((row, _core(row, one, written, fields)))
-        if outcome is not None:
-            outcomes[row.pk] = outcome
-    if tagging:
+    ready = prepare(runtime, target, claimed)
+    if ready.tagging:
         with writing():
-            doubt(tagging.values())
-    asked = _ask(connector, todo)
-    outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
-    cores = {row.pk: core for row, core in todo}
-    _write(runtime, target, token, claimed, outcomes, cores, contacts, tagging, again)
+            doubt(ready.tagging.values())
+    said = _ask(connector, ready.todo)
+    asked = {row.pk: outcome for (row, _), outcome in zip(ready.todo, said, strict=True)}
+    _write(runtime, target, token, claimed, ready, {**ready.outcomes, **asked})
     return len(claimed) == size
 
 
@@ -152,109 +82,6 @@ def _claim(
     return due
 
 
-def _contacts(target: str, people: dict[int, Known]) -> dict[int, ExternalId]:
-    rows = ExternalId.objects.filter(
-        candidate__in=people, connection=target, contact=True, gone_at__isnull=True
-    )
-    return {row.candidate_id: row for row in rows}
-
-
-def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
-    """All fields that a candidate's upserts in this batch pass: one write serves them all."""
-    together: dict[int, dict[str, None]] = {}
-    for row in claimed:
-        if row.kind == ActionKind.CONTACT_UPSERT:
-            together.setdefault(row.candidate_id, {}).update(dict.fromkeys(row.passes))
-    return {candidate: list(names) for candidate, names in together.items()}
-
-
-def _held(
-    runtime: Runtime,
-    target: str,
-    claimed: Sequence[Action],
-    contacts: Mapping[int, ExternalId],
-    theirs: frozenset[str],
-) -> dict[str, frozenset[str]] | Outcome:
-    """What stands in the fields that the CRM is the authority on, by contact; or what comes of the
-    upserts where that cannot be learned."""
-    asking = {row.candidate_id for row in claimed if row.kind == ActionKind.CONTACT_UPSERT}
-    if not theirs or not asking:
-        return {}
-    try:
-        there = [contact for pk, contact in contacts.items() if pk in asking]
-        return authority.held_there(runtime, target, there, theirs)
-    except Exception as error:
-        return _from_error(error)
-
-
-def _of_event(row: Action) -> bool:
-    """Whether what the action writes is told by its event alone."""
-    return row.kind in write_back.KINDS or not OF_THE_EVENT.isdisjoint(row.passes)
-
-
-def _telling(
-    claimed: Sequence[Action], events: Mapping[int, Event], candidate_id: int
-) -> Event | None:
-    """Of the events that a candidate's upserts in this batch are about, the newest one."""
-    mine = [
-        events[row.event_id]
-        for row in claimed
-        if row.candidate_id == candidate_id
-        and row.kind == ActionKind.CONTACT_UPSERT
-        and row.event_id in events
-    ]
-    return max(mine, key=lambda event: (event.occurred_at, event.pk), default=None)
-
-
-def _archived(claimed: Sequence[Action], contacts: Mapping[int, ExternalId]) -> dict[int, str]:
-    """Who is archived and has no contact, with the rule: they are never exported. A contact that
-    is there already is kept right."""
-    without = {row.candidate_id for row in claimed} - set(contacts)
-    rows = Segmentation.objects.filter(candidate__in=without, segment=Segment.ARCHIVED)
-    return dict(rows.values_list("candidate_id", "rule"))
-
-
-def _without_asking(
-    one: Known, contact: ExternalId | None, archived: Mapping[int, str]
-) -> Outcome | None:
-    """The outcome where the ledger alone decides it."""
-    if one.candidate.erased_at is not None:
-        return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
-    if one.candidate.pk in archived:
-        rule = archived[one.candidate.pk]
-        return Outcome(OutcomeKind.SKIPPED, f"archived ({rule}): never exported")
-    if not one.emails and contact is None:
-        return Outcome(OutcomeKind.REFUSED, NO_ADDRESS)
-    return None
-
-
-def _same(contact: ExternalId, fields: dict[str, str]) -> bool:
-    return all(contact.written.get(name) == value for name, value in fields.items())
-
-
-def _core(
-    row: Action, one: Known, contact: ExternalId | None, fields: dict[str, str]
-) -> CoreAction:
-    return CoreAction(
-        key=row.key,
-        kind=ActionKind(row.kind),
-        candidate_id=row.candidate_id,
-        contact=ContactRef(contact.external_id if contact else "", tuple(one.emails)),
-        fields=fields,
-        occurred_at=row.planned_at,
-    )
-
-
-def _core_tag(row: Action, tagging: Tagging) -> CoreAction:
-    return CoreAction(
-        key=row.key,
-        kind=ActionKind.CANDIDATE_TAG,
-        candidate_id=row.candidate_id,
-        occurred_at=row.planned_at,
-        tags=tagging.change,
-    )
-
-
 def _ask(connector: AppliesActions, todo: Sequence[tuple[Action, CoreAction]]) -> list[Outcome]:
     """One outcome an action, in order, whatever the connector or the network does."""
     outcomes: dict[str, Outcome] = {}
@@ -270,7 +97,7 @@ def _ask(connector: AppliesActions, todo: Sequence[tuple[Action, CoreAction]]) -
         try:
             said = connector.apply(fresh)
         except Exception as error:
-            said = [_from_error(error)] * len(fresh)
+            said = [from_error(error)] * len(fresh)
         outcomes.update({core.key: outcome for core, outcome in zip(fresh, said, strict=True)})
     return [outcomes[core.key] for _, core in todo]
 
@@ -280,23 +107,8 @@ def _find(connector: AppliesActions, core: CoreAction) -> Outcome | None:
     try:
         return connector.find(core)
     except Exception as error:
-        outcome = _from_error(error)
+        outcome = from_error(error)
         return Outcome(OutcomeKind.UNKNOWN, outcome.reason, after_s=outcome.after_s)
-
-
-def _from_error(error: Exception) -> Outcome:
-    """What an error of the whole call means for each action in it."""
-    if isinstance(error, Throttled):
-        return Outcome(OutcomeKind.LATER, error.reason, after_s=error.after_s)
-    if isinstance(error, Unsure):
-        return Outcome(OutcomeKind.UNKNOWN, error.reason)
-    if isinstance(error, (Unreachable, AuthFailed)):
-        return Outcome(OutcomeKind.LATER, error.reason)
-    if isinstance(error, WarmlineError):
-        return Outcome(OutcomeKind.REFUSED, error.reason)
-    log.error("action=apply", exc_info=error)
-    # A bug of ours or of the connector: nothing is known of what was written.
-    return Outcome(OutcomeKind.UNKNOWN, f"the connector failed: {type(error).__name__}")
 
 
 def _write(
@@ -304,14 +116,12 @@ def _write(
     target: str,
     token: str,
     claimed: Sequence[Action],
-    outcomes: dict[int, Outcome],
-    asked: dict[int, CoreAction],
-    contacts: dict[int, ExternalId],
-    tagging: Mapping[int, Tagging],
-    again: Collection[int],
+    ready: Prepared,
+    outcomes: Mapping[int, Outcome],
 ) -> None:
-    """`again`: the actions that left fields out which are looked at once the contact is known."""
     now = runtime.now()
+    asked = {row.pk: core for row, core in ready.todo}
+    tagging, contacts = ready.tagging, ready.contacts
     plain: dict[tuple[ActionStatus, str], list[int]] = {}
     good: list[str] = []
     told: list[tuple[CoreAction, str]] = []
@@ -342,7 +152,7 @@ def _write(
             Action.objects.filter(pk__in=ids, claimed_by=token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
             )
-        once_more = [row for row in claimed if row.pk in again and _done(outcomes[row.pk])]
+        once_more = [row for row in claimed if row.pk in ready.again and _done(outcomes[row.pk])]
         Action.objects.filter(pk__in=[row.pk for row in once_more]).update(
             status=ActionStatus.PLANNED, finished_at=None, due_at=now
         )
