@@ -130,6 +130,18 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "an event of a system that tells none": (
         ROW, ROW.replace("from: ats", "from: mail"), ("from is 'mail'", "expected one of"),
     ),
+    "an event that its system never tells": (
+        ROW, ROW.replace("application.submitted", "message.clicked"),
+        ("on is message.clicked, which 'ats' never tells", "application.submitted"),
+    ),
+    "an authority on nothing": (
+        "poll_minutes: 5", "poll_minutes: 5\nauthority: {email: crm}",
+        ("authority names 'email'", "recruiter_owner"),
+    ),
+    "an authority that is no system": (
+        "poll_minutes: 5", "poll_minutes: 5\nauthority: {recruiter_owner: attio}",
+        ("authority.recruiter_owner is 'attio'", "expected one of"),
+    ),
     "mail by a system that sends none": (
         "  connection: mail", "  connection: crm",
         ("mail.connection", "'crm'", "expected one of ['mail']"),

@@ -156,14 +156,46 @@ def audit(
     )
 
 
-@app.command()
-@sentences
-def triggers(project: ProjectOption = None) -> None:
-    """The trigger map, as a table."""
-    _, loaded = open_project(project)
-    from warmline.cli.verbs import triggers as run
+trigger_app = typer.Typer(
+    help="The trigger map: as a table, checked, with how often each row ran.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(trigger_app, name="triggers")
 
-    run(loaded)
+
+@trigger_app.callback()
+@sentences
+def triggers(
+    context: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="no system is asked")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, for scripts")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """The trigger map, as a table."""
+    if context.invoked_subcommand is not None:
+        return
+    _, loaded = open_project(project)
+    from warmline.cli.triggers import triggers as run
+
+    run(loaded, offline=offline, as_json=as_json)
+
+
+@trigger_app.command(name="test")
+@sentences
+def try_trigger(
+    name: Annotated[str, typer.Argument(help="the trigger's name")],
+    candidate: Annotated[
+        str, typer.Option("--candidate", help="number, address, or an id of the ATS or CRM")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, for scripts")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """What a trigger would send for a candidate; nothing is sent."""
+    _, loaded = open_project(project)
+    from warmline.cli.triggers import try_one as run
+
+    run(loaded, name, candidate, as_json=as_json)
 
 
 @app.command()

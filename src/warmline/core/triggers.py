@@ -52,6 +52,13 @@ def condition(text: str) -> Condition:
 
 # The target of what Warmline does itself (enrolling in a sequence).
 OWN = "warmline"
+# What Warmline tells itself: of time, of a person's word, and of its own public pages.
+OWN_EVENTS = frozenset(
+    {
+        EventKind.CANDIDATE_SEGMENTED,
+        EventKind.CANDIDATE_UNSUBSCRIBED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Plan:
         event = heard.event
         if applied.kind is not event.kind:
             event = replace(event, kind=applied.kind)
-        context = _context(applied, heard)
+        context = context_of(applied, heard)
         for trigger in self._runtime.project.triggers.for_event(event, self._connection, context):
             action = Action(
                 key=_action_key(trigger.name, self._connection, row.key),
@@ -222,7 +222,7 @@ def _action_key(trigger: str, connection: str, event_key: str) -> str:
     return f"{key[: ACTION_KEY_MAX - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def _context(applied: Applied, heard: Heard) -> dict[str, Any]:
+def context_of(applied: Applied, heard: Heard) -> dict[str, Any]:
     """All of `core.triggers.SPEAKS_OF` that the event carries."""
     event = {"kind": str(applied.kind), "word": heard.event.word}
     context: dict[str, Any] = {"event": event}

@@ -7,7 +7,7 @@ import random
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from warmline.config.project import Connection, Project, secret_name, secret_values
 from warmline.core.errors import ConfigError
 from warmline.core.segments import Segment
-from warmline.core.triggers import OWN
+from warmline.core.triggers import OWN, OWN_EVENTS
 from warmline.kit.manifest import Manifest, make, manifests
 from warmline.ports import Options
 
@@ -185,8 +185,16 @@ def _check_work(runtime: Runtime) -> None:
                     f"do is {trigger.do!s}, which {trigger.target!r} cannot; "
                     f"expected one of {sorted(able)}",
                 )
+        tells: Collection[str] = OWN_EVENTS
         if trigger.source != OWN:
             _check_can(runtime, "parses", ("triggers", i, "from"), trigger.source)
+            tells = runtime.manifests[trigger.source].events
+        if trigger.on not in tells:
+            raise project.fault(
+                ("triggers", i, "on"),
+                f"on is {trigger.on!s}, which {trigger.source!r} never tells; "
+                f"expected one of {sorted(tells)}",
+            )
 
 
 def _check_can(
