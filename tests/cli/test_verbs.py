@@ -226,7 +226,7 @@ def test_a_port_that_is_taken_stops_up_with_a_sentence(warmline: Run, folder: Pa
 
 
 def test_triggers_shows_the_guides_columns(warmline: Run, folder: Path) -> None:
-    said = warmline("triggers", "--offline", "--offline", "--project", folder)
+    said = warmline("triggers", "--offline", "--project", folder)
     assert (said.code, said.err) == (0, "")
     for word in ("event", "source", "action", "target", "fields passed", "application.submitted",
                  "sequence: welcome", "applied_role", "stage.kind in"):  # fmt: skip
