@@ -32,12 +32,14 @@ def work_off(
     or somebody stopped us. Returns how many still wait; `told` hears it on the way. The caller runs
     this ledger alone."""
     how_many = count or (lambda: waiting.all().count())
+    size = runtime.connectors[connection].batch_max()
     recover(runtime, alone=True)  # what a killed runner held
     left, moved_at = how_many(), runtime.now()
     while not runtime.stopping.is_set():
-        before = left
+        before, about = left, left
         while act.drain(runtime, connection, range(LANES)):
-            told(how_many())
+            about = max(0, about - size)  # counted anew when the batches run dry
+            told(about)
             if runtime.stopping.is_set():
                 break
         left = how_many()
