@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from warmline.core.actions import ActionKind
+from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.errors import BadSignature, ConfigError, Unreachable, WarmlineError
 from warmline.core.triggers import OWN
 from warmline.flows.runtime import Runtime
@@ -26,7 +26,7 @@ from warmline.store.statuses import IncidentStatus
 
 # What both systems must hold for any nurturing: an address, a name, which job, how far, whose.
 BASE = ("email", "name", "applied_role", "stage", "recruiter_owner")
-TAGS = "tags"
+TAGS, NOTE, DO_NOT_CONTACT, OPT_OUT = "tags", "note", "do_not_contact", "opt_out"
 KNOCK_S = 10.0  # as long as an impatient sender waits
 AT_ONCE = 8
 _READ = frozenset({Access.READ})
@@ -172,6 +172,8 @@ def needs_of(runtime: Runtime, name: str) -> Needs:
         elsewhere = role == "ats" and runtime.role(trigger.source) not in ("ats", "files")
         if trigger.source == name or elsewhere:
             for field in trigger.passes:
+                if field in OF_THE_EVENT:
+                    continue  # the event tells it, and no record
                 fields[field] = fields.get(field, frozenset()) | _READ
         if trigger.target == name and trigger.target != OWN:
             for field in _written(trigger.do, trigger.passes):
@@ -181,13 +183,21 @@ def needs_of(runtime: Runtime, name: str) -> Needs:
     return Needs(fields)
 
 
+# What is written without being passed: the way back.
+_MARKS: Mapping[ActionKind, tuple[str, ...]] = {
+    ActionKind.CANDIDATE_FLAG: (TAGS, NOTE),
+    ActionKind.CANDIDATE_DO_NOT_CONTACT: (TAGS, NOTE, DO_NOT_CONTACT),
+    ActionKind.CONTACT_OPT_OUT: (OPT_OUT,),
+}
+
+
 def _written(kind: ActionKind, passes: tuple[str, ...]) -> tuple[str, ...]:
     """What an action writes where it is done. A contact is found and made by its address."""
     if kind is ActionKind.CONTACT_UPSERT:
         return ("email", *passes)
     if kind is ActionKind.CANDIDATE_TAG:
         return (TAGS, *passes)
-    return passes
+    return _MARKS.get(kind, passes)
 
 
 # The connections

@@ -63,9 +63,14 @@ class Runtime:
 
     @property
     def own_tags(self) -> frozenset[str]:
-        """The tags that Warmline writes itself, in lower case."""
+        """The tags that Warmline writes itself, in lower case: the segments', and those that a
+        connector names (`own_tags`)."""
         tag = self.project.file.segments.tag
-        return frozenset(tag(segment).casefold() for segment in Segment)
+        names = {tag(segment) for segment in Segment}
+        for connector in self.connectors.values():
+            if hasattr(connector, "own_tags"):
+                names |= connector.own_tags()
+        return frozenset(name.casefold() for name in names)
 
     @contextmanager
     def claiming(self) -> Iterator[str]:
