@@ -20,7 +20,12 @@ from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
 from warmline.core.segments import Segment
 from warmline.flows.fields import Known, known, values
-from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.incidents import (
+    credentials_key,
+    credentials_refused,
+    open_incident,
+    resolve,
+)
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
@@ -213,7 +218,9 @@ def _from_error(error: Exception) -> Outcome:
         return Outcome(OutcomeKind.LATER, error.reason, after_s=error.after_s)
     if isinstance(error, Unsure):
         return Outcome(OutcomeKind.UNKNOWN, error.reason)
-    if isinstance(error, (Unreachable, AuthFailed)):
+    if isinstance(error, AuthFailed):
+        return Outcome(OutcomeKind.LATER, error.reason, detail={"scope": "credentials"})
+    if isinstance(error, Unreachable):
         return Outcome(OutcomeKind.LATER, error.reason)
     if isinstance(error, WarmlineError):
         return Outcome(OutcomeKind.REFUSED, error.reason)
@@ -264,7 +271,7 @@ def _write(
         if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
             target
         ):
-            good.append(_trouble(target))
+            good += [_trouble(target), credentials_key(target, "write")]
         if good:
             resolve(good, "it works again, and all that had failed is done", now=now)
     runtime.poke(lanes)
@@ -307,6 +314,17 @@ def _again(
     )
     if outcome.after_s is not None and now - row.planned_at < _PATIENCE[ActionKind(row.kind)]:
         return  # asked to wait, and waiting: no failure yet
+    if outcome.detail.get("scope") == "credentials":
+        credentials_refused(
+            target,
+            "write",
+            outcome.reason,
+            now=now,
+            trigger=row.trigger,
+            record=f"candidate {row.candidate_id}",
+            candidate_id=row.candidate_id,
+        )
+        return
     open_incident(
         _trouble(target),
         outcome.reason,
