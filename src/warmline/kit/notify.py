@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -102,11 +103,12 @@ def _listening() -> Iterator[list[str]]:
         _caught.lines = None
 
 
-class _Catch(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        lines = getattr(_caught, "lines", None)
-        if lines is not None and record.levelno >= logging.WARNING and len(lines) < 5:
-            lines.append(record.getMessage())
+def _catch(record: logging.LogRecord) -> bool:
+    """A filter that lets nothing through to any handler."""
+    lines = getattr(_caught, "lines", None)
+    if lines is not None and record.levelno >= logging.WARNING and len(lines) < 5:
+        lines.append(record.getMessage())
+    return False
 
 
 _lock = threading.Lock()
@@ -121,9 +123,13 @@ def _apprise() -> Any:
             told = logging.getLogger("apprise")
             told.setLevel(logging.WARNING)
             told.propagate = False
-            import apprise
+            told.addFilter(_catch)
+            with warnings.catch_warnings():
+                # Its plugins import what Python is about to drop: that is no news to anybody here.
+                warnings.simplefilter("ignore")
+                import apprise
 
-            told.handlers[:] = [_Catch()]
+                apprise.Apprise.instantiate("json://localhost")  # loads all of them, once
             # These log hosts and paths of whatever is asked.
             for name in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
                 logging.getLogger(name).setLevel(logging.ERROR)
