@@ -49,6 +49,41 @@ def test_the_triggers_of_the_starter_have_stable_names(folder: Folder) -> None:
 
 # Each fault: what stands in the file, what stands there instead, and words that must be said.
 FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "an alert URL in the file": (
+        "\ncontent:", "\nalerts: {to: ['slack://TOKENA/TOKENB']}\ncontent:",
+        ("alerts.to holds something that is no name", "WARMLINE_ALERTS_SLACK"),
+    ),
+    "an alert URL in place of the list": (
+        "\ncontent:", "\nalerts: {to: 'slack://TOKENA/TOKENB'}\ncontent:", ("is no name",),
+    ),
+    "an alert channel twice": (
+        "\ncontent:", "\nalerts: {to: [pager, PAGER]}\ncontent:", ("'PAGER' twice",),
+    ),
+    "an alert channel called mail": (
+        "\ncontent:", "\nalerts: {to: [mail]}\ncontent:", ("alerts.to names 'mail'",),
+    ),
+    "an alert channel without its URL": (
+        "\ncontent:", "\nalerts: {to: [pager]}\ncontent:",
+        ("WARMLINE_ALERTS_PAGER is not set", "WARMLINE_ALERTS_PAGER_FILE"),
+    ),
+    "an alert address that is none": (
+        "\ncontent:", "\nalerts: {mail: ops}\ncontent:", ("alerts.mail is 'ops'",),
+    ),
+    "reminders out of bounds": (
+        "\ncontent:", "\nalerts: {reminder_hours: 0}\ncontent:", ("alerts.reminder_hours", "0"),
+    ),
+    "silence of nobody": (
+        "\ncontent:", "\nalerts: {quiet: {ads: 5}}\ncontent:", ("alerts.quiet names 'ads'",),
+    ),
+    "silence below zero": (
+        "\ncontent:", "\nalerts: {quiet: {ats: -1}}\ncontent:", ("alerts.quiet.ats is -1",),
+    ),
+    "silence that is no number": (
+        "\ncontent:", "\nalerts: {quiet: {ats: .nan}}\ncontent:", ("alerts.quiet.ats is nan",),
+    ),
+    "an unknown setting of alerts": (
+        "\ncontent:", "\nalerts: {too: [x]}\ncontent:", ("alerts.too", "not a setting"),
+    ),
     "not YAML": ("company: Northwind", "company: [Northwind", ("is not YAML here",)),
     "a tab": ("company: Northwind", "\tcompany: Northwind", ("is not YAML here",)),
     "a key twice": (

@@ -385,6 +385,75 @@ def crm(
     run(loaded, connection=connection, apply=apply, out=out, as_json=as_json)
 
 
+incidents_app = typer.Typer(
+    help="Failures in hand: list, acknowledge, resolve.", rich_markup_mode=None
+)
+app.add_typer(incidents_app, name="incidents")
+alerts_app = typer.Typer(
+    help="Whether anybody hears of failures.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(alerts_app, name="alerts")
+
+
+@incidents_app.callback(invoke_without_command=True)
+@sentences
+def incidents(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="those that ended too")] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Failures in hand: list them, acknowledge one, resolve one."""
+    if context.invoked_subcommand is not None:
+        return
+    open_project(project)
+    from warmline.cli.incidents import show
+
+    show(everything=everything, as_json=as_json)
+
+
+@incidents_app.command()
+@sentences
+def ack(
+    number: Annotated[int, typer.Argument(help="the incident's number")],
+    project: ProjectOption = None,
+) -> None:
+    """You look after it: no more reminders."""
+    open_project(project)
+    from warmline.cli.incidents import ack as run
+
+    run(number)
+
+
+@incidents_app.command()
+@sentences
+def resolve(
+    number: Annotated[int, typer.Argument(help="the incident's number")],
+    why: Annotated[str, typer.Option("--why", help="what was done about it")],
+    project: ProjectOption = None,
+) -> None:
+    """It is over, on your word."""
+    open_project(project)
+    from warmline.cli.incidents import resolve as run
+
+    run(number, why)
+
+
+@alerts_app.callback()
+def alerts() -> None:
+    """Whether anybody hears of failures."""
+
+
+@alerts_app.command()
+@sentences
+def drill(project: ProjectOption = None) -> None:
+    """Make something fail for real, and see that the alert arrives; exit status 1 if not."""
+    settings, loaded = open_project(project)
+    from warmline.cli.incidents import drill as run
+
+    run(settings, loaded)
+
+
 @app.command()
 @sentences
 def sandbox(

@@ -32,6 +32,8 @@ def up(settings: Settings, loaded: Project) -> None:
     if behind_a_proxy(runtime):
         host, port = settings.pages_host, settings.pages_port
         servers.append(_listen(runtime, host, port, PAGES_THREADS, pages_only=True))
+    pages = servers[-1]
+    runtime.pages_url = f"http://{pages.host}:{pages.port}"
     failed: list[BaseException] = []
 
     def run_engine() -> None:
@@ -49,7 +51,6 @@ def up(settings: Settings, loaded: Project) -> None:
             raise failed[0]
     for server in servers:
         server.start()
-    pages = servers[-1]
     out.print(f"Warmline is up: http://{pages.host}:{pages.port}/  (Ctrl-C ends it)")
     while not stop.wait(1.0):
         if not all(server.alive() for server in servers):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from django.db import DatabaseError, connections
 
 from warmline.core.errors import WarmlineError
-from warmline.engine.work import Worker, families, look
+from warmline.engine.work import Worker, families, tick
 from warmline.flows.absent import look_for_missing
 from warmline.flows.drift import LOOK_EVERY_S, compare_when_due
 from warmline.flows.incidents import open_incident, resolve
@@ -29,7 +29,7 @@ log = logging.getLogger("warmline.engine")
 # How long a thread waits after it is woken, so that what comes together is done together: a
 # batch of five costs little more than one. A candidate waits under half a second for it in all.
 # Where a full batch was just done there is enough to do, and nothing is waited for.
-GATHER_S = {"intake": 0.2, "act": 0.5, "mail": 0.2}
+GATHER_S = {"intake": 0.2, "act": 0.5, "mail": 0.2, "alerts": 0.0}
 PAUSE_AFTER_CRASH_S = 1.0
 # While webhooks come in a burst, a lane waits for up to a quarter of a second.
 STAND_BACK_S, STAND_BACK_TIMES = 0.01, 25
@@ -150,7 +150,7 @@ class Inline:
                     return f"the thread of {dead[0]} died; the log has the details"
                 return "the ledger's lock was lost: the database ended the connection that held it"
             try:
-                self.poke(look(self._runtime))
+                self.poke(tick(self._runtime))
                 self._well("tick")
             except Exception as error:
                 self._crashed("tick", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from warmline.flows import act, interpret
+from warmline.flows import act, alerts, interpret
 from warmline.flows.first_sync import tell, waits
 from warmline.flows.incidents import open_incident
 from warmline.flows.nurture import tick as nurture_tick
@@ -12,6 +12,7 @@ from warmline.flows.recover import due_lanes, recover
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.segment import tick as segment_tick
 from warmline.flows.send import Post
+from warmline.flows.watch import watch
 from warmline.store.db import writing
 
 
@@ -35,6 +36,8 @@ class Worker:
             if name not in self._runtime.connections_that("applies_actions"):
                 return False
             return act.drain(self._runtime, name, lanes)
+        if kind == "alerts":
+            return name in self._runtime.channels and alerts.drain(self._runtime, name)
         return self._post.drain(lanes)
 
     def close(self) -> None:
@@ -47,7 +50,14 @@ def families(runtime: Runtime) -> list[str]:
         *(f"intake:{name}" for name in runtime.connections_that("parses")),
         *(f"act:{name}" for name in runtime.connections_that("applies_actions")),
         "mail",
+        *(f"alerts:{name}" for name in runtime.channels),
     ]
+
+
+def tick(runtime: Runtime) -> set[Lane]:
+    """What the engine does on time: watch over everything, at most once a minute, and look."""
+    watch(runtime)
+    return look(runtime)
 
 
 def look(runtime: Runtime) -> set[Lane]:
@@ -58,7 +68,7 @@ def look(runtime: Runtime) -> set[Lane]:
     _orphans(runtime, named - set(families(runtime)))
     if any(waits(runtime, family) for family in named):
         tell(runtime)
-    return lanes
+    return lanes | alerts.tick(runtime)
 
 
 def _orphans(runtime: Runtime, names: set[str]) -> None:

@@ -18,7 +18,12 @@ from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
 from warmline.flows import write_back
-from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.incidents import (
+    credentials_key,
+    credentials_refused,
+    open_incident,
+    resolve,
+)
 from warmline.flows.prepare import Prepared, from_error, prepare
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
@@ -160,7 +165,7 @@ def _write(
         if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
             target
         ):
-            good.append(_trouble(target))
+            good += [_trouble(target), credentials_key(target, "write")]
         if good:
             resolve(good, "it works again, and all that had failed is done", now=now)
     runtime.poke(lanes)
@@ -207,6 +212,17 @@ def _again(
     )
     if outcome.after_s is not None and now - row.planned_at < _PATIENCE[ActionKind(row.kind)]:
         return  # asked to wait, and waiting: no failure yet
+    if outcome.detail.get("scope") == "credentials":
+        credentials_refused(
+            target,
+            "write",
+            outcome.reason,
+            now=now,
+            trigger=row.trigger,
+            record=f"candidate {row.candidate_id}",
+            candidate_id=row.candidate_id,
+        )
+        return
     open_incident(
         _trouble(target),
         outcome.reason,

@@ -18,6 +18,7 @@ import httpx
 from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.errors import BadSignature, ConfigError, Unreachable, WarmlineError
 from warmline.core.triggers import OWN
+from warmline.flows.alerts import last_drill, states
 from warmline.flows.runtime import Runtime
 from warmline.kit.http import Door
 from warmline.ports import Access, Channel, Finding, Needs, Received, Verdict
@@ -61,6 +62,7 @@ class Report:
     asked: bool
     connections: Mapping[str, Checked]
     webhooks: Mapping[str, Doorway]
+    alerts: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> Iterator[Finding]:
@@ -68,6 +70,7 @@ class Report:
         for part in (self.connections, self.webhooks):
             for told in part.values():
                 yield from told.findings
+        yield from self.alerts
 
     @property
     def to_mend(self) -> int:
@@ -85,6 +88,7 @@ class Report:
             for finding in told.findings
             if finding.verdict.to_mend
         ]
+        wrong += [("alerts", finding) for finding in self.alerts if finding.verdict.to_mend]
         return len({(name, finding.advice or finding.what) for name, finding in wrong})
 
     @property
@@ -117,6 +121,7 @@ class Report:
                 }
                 for name, one in self.webhooks.items()
             },
+            "alerts": [asdict(f) for f in self.alerts],
         }
 
 
@@ -144,7 +149,36 @@ def check(runtime: Runtime, *, ask: bool = True) -> Report:
         webhooks={
             name: _doorway(runtime, name, future.result()) for name, future in knocked.items()
         },
+        alerts=_alerts(runtime),
     )
+
+
+def _alerts(runtime: Runtime) -> tuple[Finding, ...]:
+    """Whether an operator hears of failures: how the last alert of each channel ended. None is
+    sent here; that is what `warmline alerts drill` is for."""
+    if not runtime.channels:
+        said = "nobody is told of failures: set alerts.mail or alerts.to in warmline.yaml"
+        return (Finding("channels", Verdict.UNKNOWN, said),)
+    found = []
+    for state in states(runtime.channels):
+        what = f"{state.name} ({state.what})"
+        if state.failing:
+            said = f"its last alert was not accepted: {state.reason}"
+            found.append(Finding(what, Verdict.FAILED, said))
+        elif state.sent_at is None:
+            said = "nothing has left by it yet: try it with `warmline alerts drill`"
+            found.append(Finding(what, Verdict.UNKNOWN, said))
+        else:
+            said = f"its last alert was accepted {ago(runtime.now() - state.sent_at)}"
+            found.append(Finding(what, Verdict.OK, said))
+    drilled = last_drill()
+    at = drilled.alerted_at if drilled is not None else None
+    if at is None:
+        found.append(Finding("last drill", Verdict.UNKNOWN, "none yet: `warmline alerts drill`"))
+    else:
+        said = f"{at:%Y-%m-%d %H:%M:%S}Z, {ago(runtime.now() - at)}"
+        found.append(Finding("last drill", Verdict.OK, said))
+    return tuple(found)
 
 
 def _connector(runtime: Runtime, name: str) -> str:

@@ -236,7 +236,9 @@ def from_error(error: Exception) -> Outcome:
         return Outcome(OutcomeKind.LATER, error.reason, after_s=error.after_s)
     if isinstance(error, Unsure):
         return Outcome(OutcomeKind.UNKNOWN, error.reason)
-    if isinstance(error, (Unreachable, AuthFailed)):
+    if isinstance(error, AuthFailed):
+        return Outcome(OutcomeKind.LATER, error.reason, detail={"scope": "credentials"})
+    if isinstance(error, Unreachable):
         return Outcome(OutcomeKind.LATER, error.reason)
     if isinstance(error, WarmlineError):
         return Outcome(OutcomeKind.REFUSED, error.reason)

@@ -7,8 +7,8 @@ from django.db.models import Q
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.send import settle_by_rule
 from warmline.store.db import writing
-from warmline.store.models import Action, Delivery, Message
-from warmline.store.statuses import ActionStatus, DeliveryStatus, MessageStatus
+from warmline.store.models import Action, Alert, Delivery, Message
+from warmline.store.statuses import ActionStatus, AlertStatus, DeliveryStatus, MessageStatus
 
 
 def recover(runtime: Runtime, *, alone: bool = False) -> int:
@@ -29,6 +29,10 @@ def recover(runtime: Runtime, *, alone: bool = False) -> int:
         )
         count += Message.objects.filter(lapsed, status=MessageStatus.CLAIMED).update(
             status=MessageStatus.PLANNED, claimed_by="", claim_until=None
+        )
+        # It may have arrived: rather twice than never.
+        count += Alert.objects.filter(lapsed, status=AlertStatus.SENDING).update(
+            status=AlertStatus.PLANNED, due_at=now, claimed_by="", claim_until=None
         )
         for message in Message.objects.filter(lapsed, status=MessageStatus.SENDING):
             settle_by_rule(runtime, message, "the process ended during the hand-over", now)

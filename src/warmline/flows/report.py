@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 
 from warmline.core.events import ApplicationStatus
 from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
+from warmline.flows.alerts import ChannelState, last_drill, states
 from warmline.flows.runtime import Runtime
 from warmline.store.models import (
     Action,
@@ -86,6 +87,13 @@ class Overview:
     actions_waiting: int
     deliveries: dict[str, int]
     unknown_words: list[tuple[str, str, int]]
+    channels: list[ChannelState]
+    drilled: Incident | None
+
+    @property
+    def unheard(self) -> bool:
+        """Whether every channel of the alerts fails: then this page is the only one that tells."""
+        return bool(self.channels) and all(channel.failing for channel in self.channels)
 
 
 def overview(runtime: Runtime, *, days: int = 30) -> Overview:
@@ -120,6 +128,8 @@ def overview(runtime: Runtime, *, days: int = 30) -> Overview:
         ).count(),
         deliveries=_deliveries(),
         unknown_words=_unknown_words(),
+        channels=states(runtime.channels),
+        drilled=last_drill(),
     )
 
 

@@ -17,13 +17,16 @@ from warmline.config.project import Connection, Project, secret_name, secret_val
 from warmline.core.errors import ConfigError
 from warmline.core.segments import Segment
 from warmline.core.triggers import OWN, OWN_EVENTS
+from warmline.flows.channels import Channel, channels_of
+from warmline.flows.quiet import Quiet
 from warmline.kit.manifest import Manifest, make, manifests
 from warmline.ports import Options
 
 
 class Lane(NamedTuple):
-    """`family` says what kind of work, for whom: `intake:ats`, `act:crm`, `mail`. Draining a lane
-    is exclusive; intake has one lane a connection, the others one per share of the candidates."""
+    """`family` says what kind of work, for whom: `intake:ats`, `act:crm`, `mail`, `alerts:slack`.
+    Draining a lane is exclusive; intake has one lane a connection, alerts one a channel, the others
+    one per share of the candidates."""
 
     family: str
     number: int
@@ -35,6 +38,10 @@ def intake_lane(connection: str) -> Lane:
 
 def act_lane(target: str, number: int) -> Lane:
     return Lane(f"act:{target}", number)
+
+
+def alert_lane(channel: str) -> Lane:
+    return Lane(f"alerts:{channel}", 0)
 
 
 def mail_lane(number: int) -> Lane:
@@ -59,6 +66,11 @@ class Runtime:
     stopping: threading.Event = field(default_factory=threading.Event)
     orphans_told: set[str] = field(default_factory=set)
     first_sync_allowed: bool = False
+    channels: Mapping[str, Channel] = field(default_factory=dict)  # that alerts leave by
+    pages_url: str = ""  # where the operator's pages answer; empty: nobody serves them here
+    watched_at: datetime | None = None
+    watching_since: datetime | None = None
+    strangers: Quiet = field(default_factory=Quiet)
     live: set[str] = field(default_factory=set)  # tokens of the batches in hand
 
     @property
@@ -148,6 +160,7 @@ def build(
         project=project, connectors=connectors, manifests=used, now=now, chance=chance
     )
     _check_work(runtime)
+    runtime.channels = channels_of(project, connectors, now)
     return runtime
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from warmline.config.project import UnknownRule
 from warmline.core.candidates import masked
-from warmline.core.errors import WarmlineError
+from warmline.core.errors import AuthFailed, WarmlineError
 from warmline.core.events import ApplicationStatus, StageKind
 from warmline.core.mail import MailError
 from warmline.core.outcomes import Outcome, OutcomeKind
@@ -23,7 +23,12 @@ from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 from warmline.flows.compose import compose
 from warmline.flows.fields import Known, known
-from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.incidents import (
+    credentials_key,
+    credentials_refused,
+    open_incident,
+    resolve,
+)
 from warmline.flows.opt_out import stop_mail, suppress
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
@@ -88,9 +93,11 @@ class Post:
         try:
             session = self._session = self._session or self._connector.open()
         except WarmlineError as error:
+            scope = {"scope": "credentials"} if isinstance(error, AuthFailed) else {}
+            outcome = Outcome(OutcomeKind.LATER, error.reason, detail=scope)
             with writing():
                 for item in ready:
-                    _record(runtime, token, item, Outcome(OutcomeKind.LATER, error.reason))
+                    _record(runtime, token, item, outcome)
             return
         answered: tuple[_Ready, Outcome] | None = None
         for i, item in enumerate(ready):
@@ -332,7 +339,9 @@ def _record(runtime: Runtime, token: str, item: _Ready, outcome: Outcome) -> Non
     if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
         _move(token, message, MessageStatus.HANDED_OFF, handed_off_at=now)
         if message.attempts or message.reason:
-            resolve([_TROUBLE, f"message:{message.pk}"], "mail is accepted again", now=now)
+            credentials = credentials_key(runtime.project.file.mail.connection, "write")
+            keys = [_TROUBLE, credentials, f"message:{message.pk}"]
+            resolve(keys, "mail is accepted again", now=now)
     elif _may_pass(outcome) and not given_up(message.attempts):
         _later(runtime, token, message, outcome, now)
     elif outcome.kind is OutcomeKind.UNKNOWN:
@@ -367,6 +376,17 @@ def _later(runtime: Runtime, token: str, message: Message, outcome: Outcome, now
         reason=outcome.reason,
         due_at=now + timedelta(seconds=wait_s),
     )
+    if outcome.detail.get("scope") == "credentials":
+        credentials_refused(
+            runtime.project.file.mail.connection,
+            "write",
+            outcome.reason,
+            now=now,
+            trigger="mail",
+            record=f"candidate {message.candidate_id}",
+            candidate_id=message.candidate_id,
+        )
+        return
     open_incident(
         _TROUBLE,
         outcome.reason,

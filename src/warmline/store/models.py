@@ -26,6 +26,8 @@ from warmline.core.sequences import StepClass
 from warmline.ports import Channel
 from warmline.store.statuses import (
     ActionStatus,
+    AlertKind,
+    AlertStatus,
     DeliveryStatus,
     EnrolmentStatus,
     EventEffect,
@@ -509,7 +511,13 @@ class Cursor(models.Model):
 
 
 class Incident(models.Model):
-    """A failure being handled. One open incident a key; `count` says how often it came again."""
+    """A failure being handled. One open incident a key; `count` says how often it came again.
+
+    `tell_at` is there as long as an alert must still be planned of it: it is written with the
+    incident itself, so that no kill comes between the two. `told_at`: when one was planned;
+    `alerted_at`, `alerted_by`: when the first channel took it, and which. `remind_at` is there
+    until somebody acknowledges it.
+    """
 
     key = models.CharField(max_length=400)
     connection = models.CharField(max_length=64, blank=True, default="")
@@ -524,6 +532,15 @@ class Incident(models.Model):
     last_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)
     resolution = models.TextField(blank=True, default="")
+    resolved_by = models.CharField(max_length=64, blank=True, default="", help_text="a person")
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=64, blank=True, default="")
+    drill = models.BooleanField(default=False)
+    tell_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True)
+    alerted_at = models.DateTimeField(null=True)
+    alerted_by = models.CharField(max_length=64, blank=True, default="")
+    remind_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -532,4 +549,54 @@ class Incident(models.Model):
                 condition=~Q(status=IncidentStatus.RESOLVED.value),
                 name="incident_once",
             )
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["opened_at"],
+                condition=~Q(status=IncidentStatus.RESOLVED.value),
+                name="incident_open",
+            ),
+            models.Index(
+                fields=["tell_at"], condition=Q(tell_at__isnull=False), name="incident_to_tell"
+            ),
+            models.Index(
+                fields=["remind_at"],
+                condition=Q(remind_at__isnull=False),
+                name="incident_to_remind",
+            ),
+        ]
+
+
+class Alert(models.Model):
+    """One message to the operator by one channel, of one incident or of many of one kind
+    (`group`). The outbox: a broken channel keeps its own rows waiting, and no other's."""
+
+    kind = _word(AlertKind)
+    group = models.CharField(max_length=250)
+    channel = models.CharField(max_length=64)
+    incidents = models.ManyToManyField(Incident, related_name="alerts")
+    status = _word(AlertStatus, AlertStatus.PLANNED)
+    planned_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_by = models.CharField(max_length=40, blank=True, default="")
+    claim_until = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, default="", help_text="of the last try that failed")
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["channel", "due_at"],
+                condition=Q(status=AlertStatus.PLANNED.value),
+                name="alert_waiting",
+            ),
+            models.Index(
+                fields=["claim_until"],
+                condition=Q(status=AlertStatus.SENDING.value),
+                name="alert_claimed",
+            ),
+            models.Index(fields=["group", "id"], name="alert_of_group"),
+            models.Index(fields=["channel", "tried_at"], name="alert_tried"),
         ]

@@ -66,6 +66,21 @@ class IncidentStatus(StrEnum):
     RESOLVED = "resolved"  # it works again, or a person closed it
 
 
+class AlertKind(StrEnum):
+    OPENED = "opened"  # something failed
+    REMINDER = "reminder"  # it is still open, and nobody has said that they look after it
+    RESOLVED = "resolved"  # what was told of before is over
+    DRILL = "drill"  # something failed on purpose, to see that the alert arrives
+
+
+class AlertStatus(StrEnum):
+    PLANNED = "planned"  # leaves by its channel when `due_at` comes
+    SENDING = "sending"  # a runner holds it until `claim_until`; it may have arrived
+    SENT = "sent"  # the channel accepted it
+    FAILED = "failed"  # the channel refused it until nobody was helped by it any more
+    DROPPED = "dropped"  # nothing in it was left to tell, or its channel is gone from the file
+
+
 class IdentityKind(StrEnum):
     PHONE = "phone"  # `core.matching.phone_key`
     PROFILE = "profile"  # `core.matching.profile_key`: a page that is about one person

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('warmline', '0003_fill_people'),
+        ('warmline', '0004_alerts'),
     ]
 
     operations = [
