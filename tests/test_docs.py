@@ -275,6 +275,7 @@ WORDS: list[tuple[str, type[StrEnum]]] = [
     ("Message statuses", statuses.MessageStatus),
     ("Suppression reasons", statuses.SuppressionReason),
     ("Incident statuses", statuses.IncidentStatus),
+    ("Pause scopes", statuses.PauseScope),
     ("Identity kinds", statuses.IdentityKind),
     ("Likeness statuses", statuses.LikenessStatus),
     ("Rules for unknown messages", UnknownRule),

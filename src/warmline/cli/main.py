@@ -229,13 +229,78 @@ def segment(
     run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
 
 
+TriggerOption = Annotated[str | None, typer.Option("--trigger", help="one trigger, by its name")]
+ConnectionOption = Annotated[str | None, typer.Option("--connection", help="one connection")]
+SequenceOption = Annotated[str | None, typer.Option("--sequence", help="one sequence")]
+AllOption = Annotated[bool, typer.Option("--all", help="everything")]
+JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
+
+
+@app.command()
+@sentences
+def pause(
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    sequence: SequenceOption = None,
+    all_: AllOption = False,
+    why: Annotated[str, typer.Option("--why", help="the reason, for whoever finds it")] = "",
+    reason: Annotated[
+        str, typer.Option("--for", help="deduplication: it ends once the CRM has no duplicates")
+    ] = "",
+    deduplication: Annotated[
+        bool, typer.Option("--deduplication", help="the same as --for deduplication")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Let work wait: a trigger's, a connection's, a sequence's, or all of it. Nothing is lost."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses
+
+    scope, name = pauses.scope_of(trigger, connection, sequence, all_)
+    pauses.pause(loaded, scope, name, why=why, reason=reason, deduplication=deduplication)
+
+
+@app.command()
+@sentences
+def resume(
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    sequence: SequenceOption = None,
+    all_: AllOption = False,
+    why: Annotated[str, typer.Option("--why", help="a word for the history")] = "",
+    despite: Annotated[
+        str | None, typer.Option("--despite", help="why it goes on although duplicates are left")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Let what was paused go on; after a deduplication, once the CRM has no duplicates."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses
+
+    scope, name = pauses.scope_of(trigger, connection, sequence, all_)
+    pauses.resume(loaded, scope, name, why=why, despite=despite)
+
+
+@app.command()
+@sentences
+def pauses(
+    past: Annotated[bool, typer.Option("--past", help="those that ended too")] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """What is paused, since when, by whom and why, and how much waits for it."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses as paused
+
+    paused.show(loaded, past=past, as_json=as_json)
+
+
 merge_app = typer.Typer(
     help="Who may be one person; the journal of merges; duplicates in the CRM.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(merge_app, name="merge")
-JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
 
 
 @merge_app.command()

@@ -21,6 +21,7 @@ from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_
 from warmline.core.segments import Segment
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.pauses import paused
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
@@ -102,7 +103,8 @@ def _claim(
     now = runtime.now()
     with writing():
         due = list(
-            Action.objects.select_for_update(skip_locked=True)
+            paused()
+            .actions(Action.objects.select_for_update(skip_locked=True))
             .filter(target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now)
             .order_by("id")[:size]
         )

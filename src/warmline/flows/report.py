@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 
 from warmline.core.events import ApplicationStatus
 from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
+from warmline.flows.pauses import called, standing
 from warmline.flows.runtime import Runtime
 from warmline.store.models import (
     Action,
@@ -19,6 +20,7 @@ from warmline.store.models import (
     ExternalId,
     Incident,
     Message,
+    Pause,
     Suppression,
 )
 from warmline.store.statuses import ActionStatus, DeliveryStatus, IncidentStatus, MessageStatus
@@ -86,6 +88,7 @@ class Overview:
     actions_waiting: int
     deliveries: dict[str, int]
     unknown_words: list[tuple[str, str, int]]
+    pauses: list[tuple[str, Pause]]
 
 
 def overview(runtime: Runtime, *, days: int = 30) -> Overview:
@@ -120,6 +123,7 @@ def overview(runtime: Runtime, *, days: int = 30) -> Overview:
         ).count(),
         deliveries=_deliveries(),
         unknown_words=_unknown_words(),
+        pauses=[(called(row.scope, row.name), row) for row in standing()],
     )
 
 

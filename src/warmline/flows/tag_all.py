@@ -15,6 +15,7 @@ from warmline.core.actions import ActionKind
 from warmline.core.events import EventKind
 from warmline.core.triggers import OWN
 from warmline.flows import act
+from warmline.flows.pauses import paused
 from warmline.flows.recover import recover
 from warmline.flows.runtime import Runtime
 from warmline.flows.segment import own_delivery
@@ -79,8 +80,9 @@ def write_tags(
     told: Callable[[int], None] = lambda left: None,
 ) -> int:
     """Carry out the tags that wait, in this thread, at the pace that the vendor allows. `told`
-    hears how many are left. Returns how many still wait when nothing more can be done for now:
-    the other side is away, or somebody stopped us. The caller runs this ledger alone."""
+    hears how many are left. Returns how many still wait when nothing more can be done for now: the
+    other side is away, they are paused, or somebody stopped us. The caller runs this ledger alone.
+    """
     recover(runtime, alone=True)  # what a killed runner held
     left, moved_at = how_many_wait(connection), runtime.now()
     while not runtime.stopping.is_set():
@@ -93,9 +95,10 @@ def write_tags(
         told(left)
         if left < before:
             moved_at = runtime.now()
-        if not left or runtime.now() - moved_at > STANDSTILL_MAX:
+        going = paused().actions(waiting(connection))
+        if not going.exists() or runtime.now() - moved_at > STANDSTILL_MAX:
             return left
-        due = waiting(connection).aggregate(due=Min("due_at"))["due"]
+        due = going.aggregate(due=Min("due_at"))["due"]
         sleep(min(max((due - runtime.now()).total_seconds(), 0.05), SLEEP_S_MAX))
     return how_many_wait(connection)
 
