@@ -6,6 +6,7 @@ imported once Django knows its database. It also keeps `warmline --help` quick.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -377,6 +378,84 @@ def crm(
     from warmline.cli.merge_crm import crm as run
 
     run(loaded, connection=connection, apply=apply, out=out, as_json=as_json)
+
+
+failures_app = typer.Typer(
+    help="What cannot succeed by itself: list it, try it again, or leave it.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(failures_app, name="failures")
+FailuresArgument = Annotated[
+    list[str] | None, typer.Argument(help="numbers of the list: a17 d5 m9", metavar="FAILURE...")
+]
+
+
+@failures_app.callback()
+@sentences
+def failures(
+    context: typer.Context,
+    group: Annotated[bool, typer.Option("--group", help="counted by trigger and reason")] = False,
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    candidate: Annotated[int | None, typer.Option("--candidate", help="by number")] = None,
+    page: Annotated[int, typer.Option("--page", help="of 50 each, newest first", min=1)] = 1,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    if context.invoked_subcommand is not None:
+        if project is not None:  # said before the word: it holds for what comes after it
+            os.environ["WARMLINE_PROJECT"] = str(project.absolute())
+        return
+    _, loaded = open_project(project)
+    from warmline.cli.failures import show
+    from warmline.flows.failures import Wanted
+
+    wanted = Wanted(trigger or "", connection or "", candidate)
+    show(loaded, wanted, group=group, page=page, as_json=as_json)
+
+
+@failures_app.command()
+@sentences
+def show(
+    failure: Annotated[str, typer.Argument(help="its number on the list: a17, d5 or m9")],
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """All that is kept of one: the reason, what to do, and the redacted exchange."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import detail
+
+    detail(loaded, failure, as_json=as_json)
+
+
+@failures_app.command(name="replay")
+@sentences
+def replay_failures(
+    failures: FailuresArgument = None,
+    trigger: TriggerOption = None,
+    all_: AllOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Try again, and say what became of it; what was done already happens once."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import replay as run
+
+    run(loaded, failures or (), trigger=trigger or "", everything=all_)
+
+
+@failures_app.command()
+@sentences
+def discard(
+    failures: Annotated[list[str], typer.Argument(help="numbers of the list: a17 d5 m9")],
+    why: Annotated[str, typer.Option("--why", help="the reason; it is kept")] = "",
+    project: ProjectOption = None,
+) -> None:
+    """Leave it: it need not be done. The reason and your name are kept."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import discard as run
+
+    run(loaded, failures, why=why)
 
 
 @app.command()

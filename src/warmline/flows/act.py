@@ -19,6 +19,7 @@ from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
 from warmline.core.segments import Segment
+from warmline.flows.exchanges import keep_exchanges
 from warmline.flows.fields import Known, known, values
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.pauses import paused
@@ -26,6 +27,7 @@ from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.flows.tag import Tagging, confirm, doubt, taggings
+from warmline.kit.exchange import recording
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
 from warmline.store.models import Action, Candidate, ExternalId, Segmentation
@@ -42,16 +44,21 @@ _PATIENCE = {kind: timedelta(hours=1) for kind in ActionKind} | {
 _WAITING = (ActionStatus.PLANNED, ActionStatus.UNKNOWN)
 
 
-def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
-    """Carry out one batch of what these lanes have due. True where there may be more."""
+def drain(
+    runtime: Runtime, target: str, lanes: Collection[int], *, only: Collection[int] = ()
+) -> bool:
+    """Carry out one batch of what these lanes have due; of `only` these, where they are named. True
+    where there may be more."""
     with runtime.claiming() as token:
-        return _drain(runtime, target, lanes, token)
+        return _drain(runtime, target, lanes, token, only)
 
 
-def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) -> bool:
+def _drain(
+    runtime: Runtime, target: str, lanes: Collection[int], token: str, only: Collection[int]
+) -> bool:
     connector: AppliesActions = runtime.connectors[target]
     size = connector.batch_max()
-    claimed = _claim(runtime, target, lanes, size, token)
+    claimed = _claim(runtime, target, lanes, size, token, only)
     if not claimed:
         return False
     people = known(action.candidate_id for action in claimed)
@@ -88,26 +95,32 @@ def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) ->
     if tagging:
         with writing():
             doubt(tagging.values())
-    asked = _ask(connector, todo)
+    with recording() as calls:
+        asked = _ask(connector, todo)
     outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
     cores = {row.pk: core for row, core in todo}
+    keep_exchanges(token, claimed, outcomes, cores, calls)
     _write(runtime, target, token, claimed, outcomes, cores, contacts, tagging)
     return len(claimed) == size
 
 
 def _claim(
-    runtime: Runtime, target: str, lanes: Collection[int], size: int, token: str
+    runtime: Runtime,
+    target: str,
+    lanes: Collection[int],
+    size: int,
+    token: str,
+    only: Collection[int],
 ) -> list[Action]:
     """Up to `size` due actions, oldest first, now ours. What was `unknown` stays marked so in
     memory, to be looked for before it is tried again."""
     now = runtime.now()
+    rows = Action.objects.select_for_update(skip_locked=True).filter(
+        target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now
+    )
     with writing():
-        due = list(
-            paused()
-            .actions(Action.objects.select_for_update(skip_locked=True))
-            .filter(target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now)
-            .order_by("id")[:size]
-        )
+        named = rows.filter(pk__in=only) if only else rows
+        due = list(paused().actions(named).order_by("id")[:size])
         Action.objects.filter(pk__in=[row.pk for row in due], status__in=_WAITING).update(
             status=ActionStatus.CLAIMED,
             claimed_by=token,
