@@ -346,7 +346,7 @@ def _refused(target: str, row: Action, outcome: Outcome, now: datetime) -> None:
         candidate_id=row.candidate_id,
         hint="add an address in the ATS: the update brings it here, and the rest follows"
         if no_address
-        else f"mend the cause, then `warmline replay {row.event.delivery_id}`",
+        else f"mend the cause, then `warmline failures replay a{row.pk}`",
     )
 
 
