@@ -13,9 +13,9 @@ from tests.flows.test_hand_over import meanwhile  # noqa: F401 - a fixture
 from warmline.core.errors import WarmlineError
 from warmline.core.policy import OVERDUE
 from warmline.engine.work import Worker, look, read_around
-from warmline.flows import interpret, merge_crm, pauses
+from warmline.flows import interpret, merge_crm, pauses, send
 from warmline.flows.pauses import Waiting, pause, paused, resume, waiting
-from warmline.flows.recover import recover
+from warmline.flows.recover import due_lanes, recover
 from warmline.flows.tag_all import write_tags
 from warmline.flows.track import unsubscribe
 from warmline.ports import Envelope
@@ -30,7 +30,7 @@ from warmline.store.models import (
     Pause,
     Suppression,
 )
-from warmline.store.statuses import ActionStatus, DeliveryStatus, MessageStatus, PauseScope
+from warmline.store.statuses import LANES, ActionStatus, DeliveryStatus, MessageStatus, PauseScope
 
 UPSERT = "application.submitted -> contact.upsert"
 ENROL = "application.submitted -> enrol in welcome"
@@ -53,6 +53,12 @@ def done(trigger: str) -> list[str]:
     return list(Action.objects.filter(trigger=trigger).values_list("status", flat=True))
 
 
+def push(house: House) -> None:
+    """What a poke that came before the pause makes of it: the lanes are drained, work or not."""
+    for family in ("act:crm", "act:ats", "mail"):
+        house.worker.drain(family, range(LANES))
+
+
 # Each scope: the work waits, the rest goes on, and it is done once after it
 
 
@@ -62,6 +68,7 @@ def test_a_paused_trigger_waits_and_the_others_go_on(house: House) -> None:
     house.settle()
     house.clock.move(hours=1)
     house.settle()
+    push(house)
     assert (house.contacts(), steps(house)) == ([], ["welcome/1"])
     assert done(UPSERT) == [ActionStatus.PLANNED]
     assert done("segment tag") == [ActionStatus.DONE]
@@ -77,6 +84,7 @@ def test_a_paused_connection_gets_nothing_and_is_not_polled(house: House) -> Non
     stop(house, PauseScope.CONNECTION, "ats")
     house.apply()
     house.settle()
+    push(house)
     assert (house.contacts(), steps(house)) == ([], ["welcome/1"])
     assert Delivery.objects.get().status == DeliveryStatus.INTERPRETED
     assert not read_around(house.runtime, "ats")
@@ -99,6 +107,7 @@ def test_a_paused_sequence_sends_nothing_and_plans_nothing(house: House) -> None
     house.clock.move(days=3, hours=1)
     house.apply(email="after@example.com", first_name="Bo")
     house.settle()
+    push(house)
     assert steps(house) == ["welcome/1"]
     assert Message.objects.count() == 2  # the second of the first person was not planned
     assert len(house.contacts()) == 2
@@ -113,6 +122,7 @@ def test_everything_paused_leaves_nothing_out_and_keeps_what_comes_in(house: Hou
     stop(house, PauseScope.ALL)
     house.apply()
     house.settle()
+    push(house)
     assert (house.contacts(), house.mails()) == ([], [])
     assert Delivery.objects.get().status == DeliveryStatus.INTERPRETED
     assert Candidate.objects.count() == 1
@@ -127,6 +137,7 @@ def test_the_mail_connection_paused_is_every_mail_paused(house: House) -> None:
     house.apply()
     stop(house, PauseScope.CONNECTION, "mail")
     house.settle()
+    push(house)
     assert (len(house.contacts()), house.mails()) == (1, [])
     go_on(house, PauseScope.CONNECTION, "mail")
     house.settle()
@@ -307,7 +318,29 @@ def test_paused_work_keeps_no_lane_busy(house: House) -> None:
     assert look(house.runtime)
     stop(house, PauseScope.ALL)
     assert look(house.runtime) == set()
-    assert not Worker(house.runtime).drain("act:crm", range(32))
+    assert not Worker(house.runtime).drain("act:crm", range(LANES))
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"), [(PauseScope.ALL, ""), (PauseScope.SEQUENCE, "welcome")]
+)
+def test_a_paused_mail_is_not_even_claimed(house: House, scope: PauseScope, name: str) -> None:
+    """Claimed and given back, a full batch of paused mails would be taken again and again."""
+    for number in range(send.BATCH):
+        house.apply(email=f"p{number}@example.com", first_name=f"P{number}")
+    interpret.drain(house.runtime, "ats")
+    stop(house, scope, name)
+    assert Message.objects.filter(status=MessageStatus.PLANNED).count() == send.BATCH
+    assert not house.worker.drain("mail", range(LANES))
+
+
+def test_what_warmline_does_itself_is_work_of_no_lane(house: House) -> None:
+    """Resumed between the tick's look at enrolments and its look at lanes."""
+    stop(house, PauseScope.TRIGGER, ENROL)
+    house.apply()
+    interpret.drain(house.runtime, "ats")
+    go_on(house, PauseScope.TRIGGER, ENROL)
+    assert {lane.family for lane in due_lanes(house.runtime)} == {"act:crm", "act:ats"}
 
 
 def test_tags_of_a_paused_ats_are_not_waited_for(house: House) -> None:

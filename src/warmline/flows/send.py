@@ -286,10 +286,8 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         _hold(message, MessageStatus.CLAIMED, reason, now)
         return False
     mail = runtime.project.file.mail.connection
-    if (
-        paused_of(seen.pauses).sequence(item.sequence, mail)
-        or usable[0] != item.envelope.recipient_address
-    ):
+    waits = paused_of(seen.pauses).sequence(item.sequence, mail)
+    if waits or usable[0] != item.envelope.recipient_address:
         mine.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
         return False
     return bool(
