@@ -25,7 +25,7 @@ PERSON = {
     "can_email": False,
     "id": "51",
 }
-WHOLE = ("Ada", "Lind", "ada.lind", "7946", "Rose Lane", "Eve", "Holt", TOKEN, SECRET)
+WHOLE = ("Ada", "Lind", "ada.lind", "7946", "Rose Lane", "Eve", "Holt", "Grace", TOKEN, SECRET)
 
 
 def call(sent: object, answer: object = None, status: int = 400, url: str = "/x") -> Call:
@@ -83,10 +83,10 @@ def test_neither_a_person_nor_a_secret_is_left(door: Door, vendor: Vendor) -> No
     vendor.status = 409
     vendor.body = json.dumps(
         {
-            "message": f"Ada Lind <ada.lind@example.com> is 51; you sent Bearer {TOKEN}",
+            "message": f"Ada Lind <ada.lind@example.com> is 51; you sent {TOKEN}",
             "correlationId": "3f2c1b6e-8f7a-4a3e-9a1d-0123456789ab",
             "context": {"email": ["ada.lind@example.com"], "token": [SECRET]},
-            "errors": [{"name": "firstname", "value": "Ada"}, {"name": "Ada Lind"}],
+            "errors": [{"name": "firstname", "value": "Ada"}, {"name": "Grace Hop"}],
         }
     ).encode()
     with recording() as calls, pytest.raises(Refused):
