@@ -28,6 +28,8 @@ from warmline.core.outcomes import OutcomeKind
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 from warmline.flows import act, alerts, incidents, intake, interpret, links, send, watch
+from warmline.flows.exchanges import LONG_TRIES
+from warmline.kit import exchange, redaction
 from warmline.kit.http import TIMEOUT_S
 from warmline.kit.manifest import manifests
 from warmline.ports import CAPABILITIES, Channel, Verdict
@@ -239,6 +241,16 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
             "a mail that is overdue is held after",
             [f"{whole(policy.OVERDUE_AFTER, DAY)} days"],
         ),
+        (
+            "an exchange of a failed action",
+            [
+                f"of {exchange.CALLS_MAX};",
+                f"{exchange.BODY_CHARS_MAX} characters of each body",
+                f"{redaction.ITEMS_MAX} items",
+                f"{redaction.TEXT_CHARS_MAX} characters of a text",
+            ],
+        ),
+        ("tries after which an action that is put off keeps its call", [f"{LONG_TRIES} |"]),
         ("an unsubscribe link", [f"{whole(links.UNSUBSCRIBE_FOR, DAY)} days"]),
         (
             "a letter with its layout",
@@ -293,6 +305,7 @@ WORDS: list[tuple[str, type[StrEnum]]] = [
     ("Incident statuses", statuses.IncidentStatus),
     ("Alert kinds", statuses.AlertKind),
     ("Alert statuses", statuses.AlertStatus),
+    ("Pause scopes", statuses.PauseScope),
     ("Identity kinds", statuses.IdentityKind),
     ("Likeness statuses", statuses.LikenessStatus),
     ("Rules for unknown messages", UnknownRule),

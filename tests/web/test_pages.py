@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.conftest import House
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.links import unsubscribe_token
+from warmline.flows.pauses import pause
 from warmline.store.models import (
     Application,
     Candidate,
@@ -24,6 +25,7 @@ from warmline.store.models import (
     Message,
     Suppression,
 )
+from warmline.store.statuses import PauseScope
 from warmline.web import public, site
 from warmline.web.templatetags.warmline import duration, ended_as, percent, ticks
 
@@ -114,6 +116,16 @@ def test_failures_stand_open_first_with_the_record_and_how_they_ended(
     assert f'<a href="/explain?q={who}">candidate {who}, Ada Lind</a>' in page
     assert "trigger t 1" in text
     assert "resolved 2026-03-02 09:01 it works again opened 2026-03-02 09:00" in text
+
+
+def test_what_is_paused_stands_on_top_with_who_and_why(house: House, pages: Client) -> None:
+    assert "Paused" not in get(pages, "/")
+    pause(house.runtime, PauseScope.SEQUENCE, "welcome", why="new <b>texts</b>", by="eve")
+    page = get(pages, "/")
+    text = text_of(page)
+    assert "Paused: sequence &#x27;welcome&#x27;. Since 2026-03-02 09:00 by eve: new" in text
+    assert "<b>texts" not in page
+    assert text.index("Paused") < text.index("applicants")
 
 
 def test_more_failures_than_are_shown_are_counted(house: House, pages: Client) -> None:

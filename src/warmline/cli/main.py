@@ -6,6 +6,7 @@ imported once Django knows its database. It also keeps `warmline --help` quick.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -261,6 +262,72 @@ def segment(
     run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
 
 
+TriggerOption = Annotated[str | None, typer.Option("--trigger", help="one trigger, by its name")]
+ConnectionOption = Annotated[str | None, typer.Option("--connection", help="one connection")]
+SequenceOption = Annotated[str | None, typer.Option("--sequence", help="one sequence")]
+AllOption = Annotated[bool, typer.Option("--all", help="everything")]
+JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
+
+
+@app.command()
+@sentences
+def pause(
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    sequence: SequenceOption = None,
+    all_: AllOption = False,
+    why: Annotated[str, typer.Option("--why", help="the reason, for whoever finds it")] = "",
+    reason: Annotated[
+        str, typer.Option("--for", help="deduplication: it ends once the CRM has no duplicates")
+    ] = "",
+    deduplication: Annotated[
+        bool, typer.Option("--deduplication", help="the same as --for deduplication")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Let work wait: a trigger's, a connection's, a sequence's, or all of it. Nothing is lost."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses
+
+    scope, name = pauses.scope_of(trigger, connection, sequence, all_)
+    pauses.pause(loaded, scope, name, why=why, reason=reason, deduplication=deduplication)
+
+
+@app.command()
+@sentences
+def resume(
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    sequence: SequenceOption = None,
+    all_: AllOption = False,
+    why: Annotated[str, typer.Option("--why", help="a word for the history")] = "",
+    despite: Annotated[
+        str | None, typer.Option("--despite", help="why it goes on although duplicates are left")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Let what was paused go on; after a deduplication, once the CRM has no duplicates."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses
+
+    scope, name = pauses.scope_of(trigger, connection, sequence, all_)
+    pauses.resume(loaded, scope, name, why=why, despite=despite)
+
+
+@app.command()
+@sentences
+def pauses(
+    past: Annotated[bool, typer.Option("--past", help="those that ended too")] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """What is paused, since when, by whom and why, and how much waits for it."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses as paused
+
+    paused.show(loaded, past=past, as_json=as_json)
+
+
 @app.command()
 @sentences
 def reconcile(
@@ -306,7 +373,6 @@ merge_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(merge_app, name="merge")
-JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
 
 
 @merge_app.command()
@@ -452,6 +518,84 @@ def drill(project: ProjectOption = None) -> None:
     from warmline.cli.incidents import drill as run
 
     run(settings, loaded)
+
+
+failures_app = typer.Typer(
+    help="What cannot succeed by itself: list it, try it again, or leave it.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(failures_app, name="failures")
+FailuresArgument = Annotated[
+    list[str] | None, typer.Argument(help="numbers of the list: a17 d5 m9", metavar="FAILURE...")
+]
+
+
+@failures_app.callback()
+@sentences
+def failures(
+    context: typer.Context,
+    group: Annotated[bool, typer.Option("--group", help="counted by trigger and reason")] = False,
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    candidate: Annotated[int | None, typer.Option("--candidate", help="by number")] = None,
+    page: Annotated[int, typer.Option("--page", help="of 50 each, newest first", min=1)] = 1,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    if context.invoked_subcommand is not None:
+        if project is not None:  # said before the word: it holds for what comes after it
+            os.environ["WARMLINE_PROJECT"] = str(project.absolute())
+        return
+    _, loaded = open_project(project)
+    from warmline.cli.failures import show
+    from warmline.flows.failures import Wanted
+
+    wanted = Wanted(trigger or "", connection or "", candidate)
+    show(loaded, wanted, group=group, page=page, as_json=as_json)
+
+
+@failures_app.command()
+@sentences
+def show(
+    failure: Annotated[str, typer.Argument(help="its number on the list: a17, d5 or m9")],
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """All that is kept of one: the reason, what to do, and the redacted exchange."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import detail
+
+    detail(loaded, failure, as_json=as_json)
+
+
+@failures_app.command(name="replay")
+@sentences
+def replay_failures(
+    failures: FailuresArgument = None,
+    trigger: TriggerOption = None,
+    all_: AllOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Try again, and say what became of it; what was done already happens once."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import replay as run
+
+    run(loaded, failures or (), trigger=trigger or "", everything=all_)
+
+
+@failures_app.command()
+@sentences
+def discard(
+    failures: Annotated[list[str], typer.Argument(help="numbers of the list: a17 d5 m9")],
+    why: Annotated[str, typer.Option("--why", help="the reason; it is kept")] = "",
+    project: ProjectOption = None,
+) -> None:
+    """Leave it: it need not be done. The reason and your name are kept."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import discard as run
+
+    run(loaded, failures, why=why)
 
 
 @app.command()

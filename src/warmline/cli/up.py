@@ -6,6 +6,7 @@ import signal
 import threading
 from types import FrameType
 
+from warmline.cli.pauses import told_at_start
 from warmline.cli.setup import logs, out
 from warmline.config.project import Project
 from warmline.config.settings import Settings
@@ -52,6 +53,7 @@ def up(settings: Settings, loaded: Project) -> None:
     for server in servers:
         server.start()
     out.print(f"Warmline is up: http://{pages.host}:{pages.port}/  (Ctrl-C ends it)")
+    told_at_start()
     while not stop.wait(1.0):
         if not all(server.alive() for server in servers):
             failed.append(WarmlineError("the web server ended by itself", hint="see the log"))

@@ -12,12 +12,10 @@ from collections.abc import Iterable, Sequence
 from django.db import DatabaseError, connections
 
 from warmline.core.errors import WarmlineError
-from warmline.engine.work import Worker, families, tick
-from warmline.flows.absent import look_for_missing
+from warmline.engine.work import Worker, families, read_around, tick
 from warmline.flows.drift import LOOK_EVERY_S, compare_when_due
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import busy
-from warmline.flows.reconcile import poll
 from warmline.flows.recover import recover
 from warmline.flows.runtime import Lane, Runtime
 from warmline.store.db import writing
@@ -189,10 +187,8 @@ class Inline:
         every_s = self._runtime.project.file.poll_minutes * 60
         while not stop.is_set():
             try:
-                poll(self._runtime, name)
-                if name in self._runtime.connections_that("finds_missing"):
-                    look_for_missing(self._runtime, name)
-                self._well(f"poll:{name}")
+                if read_around(self._runtime, name):
+                    self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
             stop.wait(every_s)

@@ -18,17 +18,20 @@ from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
 from warmline.flows import write_back
+from warmline.flows.exchanges import keep_exchanges
 from warmline.flows.incidents import (
     credentials_key,
     credentials_refused,
     open_incident,
     resolve,
 )
+from warmline.flows.pauses import paused
 from warmline.flows.prepare import Prepared, from_error, prepare
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime, act_lane
 from warmline.flows.tag import confirm, doubt
+from warmline.kit.exchange import recording
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
 from warmline.store.models import Action, Candidate, ExternalId
@@ -45,40 +48,54 @@ _PATIENCE = {kind: timedelta(hours=1) for kind in ActionKind} | {
 _WAITING = (ActionStatus.PLANNED, ActionStatus.UNKNOWN)
 
 
-def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
-    """Carry out one batch of what these lanes have due. True where there may be more."""
+def drain(
+    runtime: Runtime, target: str, lanes: Collection[int], *, only: Collection[int] = ()
+) -> bool:
+    """Carry out one batch of what these lanes have due; of `only` these, where they are named. True
+    where there may be more."""
     with runtime.claiming() as token:
-        return _drain(runtime, target, lanes, token)
+        return _drain(runtime, target, lanes, token, only)
 
 
-def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) -> bool:
+def _drain(
+    runtime: Runtime, target: str, lanes: Collection[int], token: str, only: Collection[int]
+) -> bool:
     connector: AppliesActions = runtime.connectors[target]
     size = connector.batch_max()
-    claimed = _claim(runtime, target, lanes, size, token)
+    claimed = _claim(runtime, target, lanes, size, token, only)
     if not claimed:
         return False
     ready = prepare(runtime, target, claimed)
     if ready.tagging:
         with writing():
             doubt(ready.tagging.values())
-    said = _ask(connector, ready.todo)
+    with recording() as calls:
+        said = _ask(connector, ready.todo)
     asked = {row.pk: outcome for (row, _), outcome in zip(ready.todo, said, strict=True)}
-    _write(runtime, target, token, claimed, ready, {**ready.outcomes, **asked})
+    outcomes = {**ready.outcomes, **asked}
+    cores = {row.pk: core for row, core in ready.todo}
+    keep_exchanges(token, claimed, outcomes, cores, calls)
+    _write(runtime, target, token, claimed, ready, outcomes)
     return len(claimed) == size
 
 
 def _claim(
-    runtime: Runtime, target: str, lanes: Collection[int], size: int, token: str
+    runtime: Runtime,
+    target: str,
+    lanes: Collection[int],
+    size: int,
+    token: str,
+    only: Collection[int],
 ) -> list[Action]:
     """Up to `size` due actions, oldest first, now ours. What was `unknown` stays marked so in
     memory, to be looked for before it is tried again."""
     now = runtime.now()
+    rows = Action.objects.select_for_update(skip_locked=True).filter(
+        target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now
+    )
     with writing():
-        due = list(
-            Action.objects.select_for_update(skip_locked=True)
-            .filter(target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now)
-            .order_by("id")[:size]
-        )
+        named = rows.filter(pk__in=only) if only else rows
+        due = list(paused().actions(named).order_by("id")[:size])
         Action.objects.filter(pk__in=[row.pk for row in due], status__in=_WAITING).update(
             status=ActionStatus.CLAIMED,
             claimed_by=token,
@@ -247,7 +264,7 @@ def _refused(target: str, row: Action, outcome: Outcome, now: datetime) -> None:
         candidate_id=row.candidate_id,
         hint="add an address in the ATS: the update brings it here, and the rest follows"
         if no_address
-        else f"mend the cause, then `warmline replay {row.event.delivery_id}`",
+        else f"mend the cause, then `warmline failures replay a{row.pk}`",
     )
 
 

@@ -13,8 +13,9 @@ from warmline.core.actions import ActionKind
 from warmline.core.engagement import CONFIDENCE, is_act
 from warmline.core.segments import Placement
 from warmline.core.sequences import Sequence, Step
-from warmline.core.triggers import Trigger
+from warmline.core.triggers import OWN, Trigger
 from warmline.flows.batch import Applied, Heard
+from warmline.flows.pauses import Paused, paused
 from warmline.flows.placing import placements, why_not
 from warmline.flows.runtime import Lane, Runtime, act_lane, mail_lane
 from warmline.store.models import (
@@ -53,6 +54,15 @@ class Plan:
         self._actions: list[Action] = []
         self._wishes: list[_Wish] = []
         self._placed: dict[int, Placement] = {}
+        self._waited: list[Action] = []  # rows of before, whose trigger was paused
+        self._paused = Paused()
+
+    def take_up(self, row: Action, trigger: Trigger) -> None:
+        """An enrolment that waited, because its trigger was paused when it asked for it."""
+        self._waited.append(row)
+        self._wishes.append(
+            _Wish(row, trigger, row.candidate, row.event.application, row.event, "")
+        )
 
     def add(self, row: EventRow, heard: Heard, applied: Applied, *, live: bool) -> None:
         """The actions of one event. `live`: it came as it happened, not by poll or import."""
@@ -103,8 +113,11 @@ class Plan:
         self._actions = self._with_records()
         if self._actions:
             Action.objects.bulk_create(self._actions)
+        Action.objects.bulk_update(self._waited, ["status", "reason", "finished_at"])
         lanes |= {
-            act_lane(a.target, a.lane) for a in self._actions if a.status == ActionStatus.PLANNED
+            act_lane(a.target, a.lane)
+            for a in self._actions
+            if a.status == ActionStatus.PLANNED and a.target != OWN
         }
         return lanes
 
@@ -129,6 +142,7 @@ class Plan:
     def _enrol(self) -> set[Lane]:
         if not self._wishes:
             return set()
+        self._paused = paused()
         taken = set(
             Enrolment.objects.filter(
                 candidate__in={w.candidate.pk for w in self._wishes},
@@ -142,7 +156,7 @@ class Plan:
             self._decide(wish, taken, enrolments)
         Enrolment.objects.bulk_create(enrolments)
         first = [
-            plan_message(enrolment, loaded.steps[0], self._now, due_at=self._now)
+            plan_message(enrolment, loaded.steps[0], self._now, due_at=enrolment.enrolled_at)
             for enrolment in enrolments
             if (loaded := self._sequence(enrolment.sequence)).steps[0].day == 0
         ]
@@ -162,6 +176,8 @@ class Plan:
         self, wish: _Wish, taken: set[tuple[int, str]], enrolments: list[Enrolment]
     ) -> None:
         action, candidate, sequence = wish.action, wish.candidate, wish.trigger.sequence
+        if self._paused.trigger(wish.trigger.name) and not wish.refusal:
+            return  # it stays planned: `flows.enrol` takes it up once the trigger goes on
         action.finished_at = self._now
         if wish.refusal:
             action.status, action.reason = ActionStatus.SKIPPED, wish.refusal
@@ -177,7 +193,7 @@ class Plan:
             taken.add((candidate.pk, sequence))
             action.status = ActionStatus.DONE
             enrolments.append(
-                enrolment_of(self._sequence(sequence), candidate, wish, now=self._now)
+                enrolment_of(self._sequence(sequence), candidate, wish, now=action.planned_at)
             )
 
 

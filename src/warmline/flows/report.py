@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 from warmline.core.events import ApplicationStatus
 from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
 from warmline.flows.alerts import ChannelState, last_drill, states
+from warmline.flows.pauses import called, standing
 from warmline.flows.runtime import Runtime
 from warmline.store.models import (
     Action,
@@ -20,6 +21,7 @@ from warmline.store.models import (
     ExternalId,
     Incident,
     Message,
+    Pause,
     Suppression,
 )
 from warmline.store.statuses import ActionStatus, DeliveryStatus, IncidentStatus, MessageStatus
@@ -95,6 +97,8 @@ class Overview:
         """Whether every channel of the alerts fails: then this page is the only one that tells."""
         return bool(self.channels) and all(channel.failing for channel in self.channels)
 
+    pauses: list[tuple[str, Pause]]
+
 
 def overview(runtime: Runtime, *, days: int = 30) -> Overview:
     """The whole picture; time to first touch over the last `days` days."""
@@ -130,6 +134,7 @@ def overview(runtime: Runtime, *, days: int = 30) -> Overview:
         unknown_words=_unknown_words(),
         channels=states(runtime.channels),
         drilled=last_drill(),
+        pauses=[(called(row.scope, row.name), row) for row in standing()],
     )
 
 

@@ -30,6 +30,8 @@ from warmline.flows.incidents import (
     resolve,
 )
 from warmline.flows.opt_out import stop_mail, suppress
+from warmline.flows.pauses import of as paused_of
+from warmline.flows.pauses import paused
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import Envelope, MailSession
@@ -49,6 +51,7 @@ _TROUBLE = "mail:trouble"
 class _Ready:
     message: Message
     envelope: Envelope
+    sequence: str
 
 
 class Post:
@@ -124,12 +127,11 @@ def _claim(
     more."""
     now = runtime.now()
     with writing():
-        due = list(
-            Message.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now)
-            .select_related("enrolment")
-            .order_by("due_at", "id")[:BATCH]
+        waiting = Message.objects.select_for_update(of=("self",), skip_locked=True).filter(
+            status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now
         )
+        going_on = paused().messages(waiting, runtime.project.file.mail.connection)
+        due = list(going_on.select_related("enrolment").order_by("due_at", "id")[:BATCH])
         if not due:
             return [], {}, False
         people = known(m.candidate_id for m in due)
@@ -251,7 +253,8 @@ def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Know
     """The mail; None where none can be made: the message is held, and its neighbours go on."""
     now = runtime.now()
     try:
-        return _Ready(message, compose(runtime.project, message, enrolment, one, now))
+        envelope = compose(runtime.project, message, enrolment, one, now)
+        return _Ready(message, envelope, enrolment.sequence)
     except MailError as error:
         why = str(error)
     except LookupError:
@@ -278,7 +281,7 @@ def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Know
 
 def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
     """From here on a lost answer leaves doubt. The last look: False where the message was taken
-    back, where the policy says no by now, or where the address is another by now."""
+    back, where the policy says no by now, where it is paused, or where the address is another."""
     now, message = runtime.now(), item.message
     seen = present(message.candidate_id)
     state, usable = _state(
@@ -302,7 +305,9 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
     if reason:
         _hold(message, MessageStatus.CLAIMED, reason, now)
         return False
-    if usable[0] != item.envelope.recipient_address:
+    mail = runtime.project.file.mail.connection
+    waits = paused_of(seen.pauses).sequence(item.sequence, mail)
+    if waits or usable[0] != item.envelope.recipient_address:
         mine.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
         return False
     return bool(

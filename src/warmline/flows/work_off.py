@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.db.models import Min, QuerySet
 
 from warmline.flows import act
+from warmline.flows.pauses import paused
 from warmline.flows.recover import recover
 from warmline.flows.runtime import Runtime
 from warmline.store.models import Action
@@ -28,9 +29,9 @@ def work_off(
     told: Callable[[int], None] = lambda left: None,
     count: Callable[[], int] | None = None,
 ) -> int:
-    """Until none of `waiting` is left, nothing more can be done for now (the other side is away),
-    or somebody stopped us. Returns how many still wait; `told` hears it on the way. The caller runs
-    this ledger alone."""
+    """Until none of `waiting` is left, nothing more can be done for now (the other side is away,
+    they are paused), or somebody stopped us. Returns how many still wait; `told` hears it on the
+    way. The caller runs this ledger alone."""
     how_many = count or (lambda: waiting.all().count())
     size = runtime.connectors[connection].batch_max()
     recover(runtime, alone=True)  # what a killed runner held
@@ -46,9 +47,10 @@ def work_off(
         told(left)
         if left < before:
             moved_at = runtime.now()
-        if not left or runtime.now() - moved_at > STANDSTILL_MAX:
+        going = paused().actions(waiting)
+        if not going.exists() or runtime.now() - moved_at > STANDSTILL_MAX:
             return left
-        due = waiting.all().aggregate(due=Min("due_at"))["due"]
+        due = going.aggregate(due=Min("due_at"))["due"]
         if due is not None:
             sleep(min(max((due - runtime.now()).total_seconds(), 0.05), SLEEP_S_MAX))
     return how_many()

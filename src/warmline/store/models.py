@@ -35,6 +35,7 @@ from warmline.store.statuses import (
     IncidentStatus,
     LikenessStatus,
     MessageStatus,
+    PauseScope,
     SuppressionReason,
 )
 
@@ -283,7 +284,8 @@ class Event(models.Model):
 
 
 class Action(models.Model):
-    """What a trigger made of an event, and how it ended. `key` makes it happen once."""
+    """What a trigger made of an event, and how it ended. `key` makes it happen once. `exchange` is
+    the call that did not succeed, and its answer, redacted (`kit.exchange`)."""
 
     key = models.CharField(max_length=350, unique=True)
     trigger = models.CharField(max_length=100)
@@ -301,6 +303,7 @@ class Action(models.Model):
     claim_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True, default="")
+    exchange = models.JSONField(null=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -599,4 +602,53 @@ class Alert(models.Model):
             ),
             models.Index(fields=["group", "id"], name="alert_of_group"),
             models.Index(fields=["channel", "tried_at"], name="alert_tried"),
+        ]
+
+
+class Discard(models.Model):
+    """A person's word that what failed need not be done. `failure` is its number on the failed
+    list; `reason` is why it had failed."""
+
+    failure = models.CharField(max_length=24, db_index=True)
+    reason = models.TextField(blank=True, default="")
+    why = models.TextField()
+    by = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+
+class Pause(models.Model):
+    """What waits because a person said so, from `since` to `until`: open while that is null.
+    `deduplication`: it ends once the CRM has no duplicates (`DuplicateReport`), or despite them."""
+
+    scope = _word(PauseScope)
+    name = models.CharField(max_length=100, blank=True, default="")
+    why = models.TextField()
+    by = models.CharField(max_length=64)
+    since = models.DateTimeField()
+    deduplication = models.BooleanField(default=False)
+    until = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=64, blank=True, default="")
+    ended_why = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["scope", "name"], condition=Q(until__isnull=True), name="pause_once"
+            )
+        ]
+
+
+class DuplicateReport(models.Model):
+    """What `warmline merge crm` said when it read every contact of a CRM: so many `duplicates` too
+    many, so many `probable` groups for a person to decide."""
+
+    connection = models.CharField(max_length=64)
+    made_at = models.DateTimeField()
+    contacts = models.PositiveIntegerField()
+    duplicates = models.PositiveIntegerField()
+    probable = models.PositiveIntegerField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "-made_at"], name="duplicate_report_last")
         ]

@@ -27,6 +27,7 @@ _DELIVERY_MEANS = {
     "unmapped": "read; tells of something that Warmline has no use for",
     "malformed": "not what the vendor documents; kept, with the reason",
     "failed": "reading it failed on our side; kept, and open as a failure",
+    "discarded": "could not be read, and somebody said that it need not be",
 }
 
 
