@@ -170,6 +170,7 @@ def test_a_trigger_that_fails_too_often_is_told_of_with_the_figures(house: House
     house.apply()
     house.settle()
     runs(house, good=0, bad=200, trigger="old", ago=8)
+    runs(house, good=300, bad=0, trigger="over it", ago=8)
     runs(house, good=10, bad=1, trigger="few")
     runs(house, good=98, bad=2, trigger="at the line")
     runs(house, good=97, bad=3, trigger="over it")

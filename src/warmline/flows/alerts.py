@@ -65,7 +65,7 @@ def _plan_news(runtime: Runtime, now: datetime) -> None:
     the first of it is due and the last message of the group is a while ago."""
     rows = list(
         Incident.objects.filter(tell_at__isnull=False)
-        .order_by("id")
+        .order_by("tell_at", "id")  # as the index has them
         .only("id", "key", "connection", "trigger", "status", "drill", "tell_at", "told_at")[:BATCH]
     )
     if not rows:

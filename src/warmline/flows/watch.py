@@ -203,11 +203,8 @@ def _error_rates(now: datetime) -> Iterator[Seen]:
 
 
 def _overdue(now: datetime) -> Seen:
-    rows = Incident.objects.filter(
-        status__in=[IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED],
-        opened_at__lt=now - RESOLVE_WITHIN,
-        drill=False,
-    ).exclude(key=OVERDUE_KEY)
+    live = Incident.objects.exclude(status=IncidentStatus.RESOLVED)  # as the index says it
+    rows = live.filter(opened_at__lt=now - RESOLVE_WITHIN, drill=False).exclude(key=OVERDUE_KEY)
     count = rows.count()
     oldest = rows.order_by("opened_at", "id").first() if count else None
     if oldest is None:
