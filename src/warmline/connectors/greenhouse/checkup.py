@@ -133,6 +133,8 @@ def _signed_in(harvest: Harvest) -> Seen:
         harvest.token()
     except WarmlineError as error:
         verdict = Verdict.of_error(error)
+        if verdict is Verdict.CREDENTIALS and Verdict.of_answer(403, error.reason) is Verdict.PLAN:
+            return Seen(Verdict.PLAN, _about_plan(error.reason))
         if verdict in (Verdict.CREDENTIALS, Verdict.MISSING):
             return Seen(verdict, f"{error.reason}: {error.hint}")
         if isinstance(error, Unreachable) and error.__context__ is None:
@@ -197,15 +199,19 @@ def _no(resource: str, status: int, said: str) -> Seen:
             " Harvest V3 (OAuth), and look whether it is restricted to other addresses"
         )
     elif verdict is Verdict.PLAN:
-        advice = (
-            f"{said or f'Greenhouse answered {status}'}: ask Greenhouse which plan has it, or leave"
-            " what needs it out of the triggers"
-        )
+        advice = _about_plan(said or f"Greenhouse answered {status}")
     elif verdict is Verdict.FORBIDDEN:
         advice = access_hint(resource)
     else:
         advice = f"Greenhouse answered {status}: {_elsewhere(verdict, 'base_url')}"
     return Seen(verdict, advice)
+
+
+def _about_plan(said: str) -> str:
+    return (
+        f"{said.rstrip('.')}: ask Greenhouse which plan has it, or leave what needs it out of the"
+        " triggers"
+    )
 
 
 def _listed(resource: str, listing: Listing) -> Finding:

@@ -175,6 +175,16 @@ def test_a_user_who_is_no_site_admin_is_forbidden_and_not_a_wrong_credential(
     weak.close()
 
 
+def test_a_plan_without_the_api_is_told_apart_from_wrong_credentials(sandbox: Sandbox) -> None:
+    sandbox.greenhouse.faults.add({"kind": "plan", "path": "/token"})
+    greenhouse = connected(sandbox)
+    told = found(greenhouse)
+    greenhouse.close()
+    assert told["API credentials"].verdict is Verdict.PLAN
+    assert "ask Greenhouse which plan" in told["API credentials"].advice
+    assert told["email"].verdict is Verdict.PLAN
+
+
 def test_a_plan_is_told_apart_from_a_scope(sandbox: Sandbox) -> None:
     sandbox.greenhouse.faults.add({"kind": "plan", "path": "/v3/interviews"})
     greenhouse = connected(sandbox)
