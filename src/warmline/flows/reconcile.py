@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from warmline.core.errors import WarmlineError
+from warmline.core.errors import Throttled, WarmlineError
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import delivery_row
-from warmline.flows.runtime import Runtime, intake_lane
+from warmline.flows.runtime import PACED_S, Runtime, intake_lane
 from warmline.ports import Channel, Page, Received
 from warmline.store.db import writing
 from warmline.store.models import Cursor, Delivery
@@ -42,6 +42,9 @@ def poll(
     except WarmlineError as error:
         if channel is Channel.IMPORT:
             raise  # whoever asked for it is told
+        if isinstance(error, Throttled) and error.after_s <= PACED_S:
+            runtime.poll_again_s[connection] = error.after_s
+            return total  # its own pace: it goes on from here in a moment
         log.warning("action=poll connection=%s reason=%s", connection, error.reason)
         with writing():
             open_incident(
@@ -89,7 +92,15 @@ def read_history(
         )
         if cursor.position == _READ:
             continue
-        total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen)
+        done = False
+        while not done and not runtime.stopping.is_set():
+            try:
+                total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen)
+                done = True
+            except Throttled as error:
+                if error.after_s > PACED_S:
+                    raise
+                runtime.stopping.wait(error.after_s)  # its own pace: the sweep goes on from there
         if runtime.stopping.is_set():
             return total
         with writing():
