@@ -129,7 +129,7 @@ def _user(found: str) -> str:
 
 
 def _tokens(found: str) -> tuple[str, ...]:
-    tokens = tuple(dict.fromkeys(filter(None, re.split(r"[\s,]+", found))))
+    tokens = tuple(dict.fromkeys(filter(None, map(str.strip, re.split(r"[,\r\n]", found)))))
     if len(tokens) > TOKENS_MAX:
         raise ConfigError(
             f"lever: webhook_tokens: found {len(tokens)} tokens, expected at most {TOKENS_MAX}"
