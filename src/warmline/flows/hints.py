@@ -51,13 +51,13 @@ def follow(runtime: Runtime, connection: str, rows: Sequence[Delivery]) -> Follo
         try:
             _read(runtime, connection, row)
             followed.read.add(row.pk)
+            runtime.hints_wait.pop(connection, None)
         except (Malformed, Refused) as error:
             followed.refused[row.pk] = error.reason
         except WarmlineError as error:
             _hold(runtime, connection, row, error)
             followed.waiting.add(row.pk)
-    if followed.read:
-        runtime.hints_wait.pop(connection, None)
+    if followed.read and not followed.waiting:
         with writing():
             resolve([f"{connection}:hints"], "it can be read again", now=runtime.now())
     return followed

@@ -561,15 +561,14 @@ def test_a_poll_reads_what_changed_since_the_last_one_began_and_an_overlap(
 ) -> None:
     old = vendor.apply(None, BACKEND)
     clock.advance(3600)
+    just_before = vendor.apply(None, BACKEND)
+    clock.advance(600)
     (page,) = lever.changes("opportunities", "", now=clock())
     assert page.cursor == str(int(clock().timestamp() * 1000))
-    just_before = vendor.apply(None, BACKEND)
-    clock.advance(599)
-    vendor.move(just_before["id"], "Offer")
     clock.advance(3600)
     (page,) = lever.changes("opportunities", page.cursor, now=clock())
     seen = b"".join(record.body for record in page.records).decode()
-    assert just_before["id"] in seen
+    assert just_before["id"] in seen  # Lever's bound is inclusive
     assert old["id"] not in seen
 
 
@@ -592,6 +591,19 @@ def test_the_same_record_has_the_same_key_until_it_changes(
     assert key() == first
     vendor.move(row["id"], "Offer")
     assert key() != first
+
+
+def test_what_a_webhook_has_read_is_a_record_of_its_own(
+    vendor: Vendor, lever: Lever, tokens: list[str]
+) -> None:
+    """What changed and changed back looks as it did before, and is news all the same."""
+    row = vendor.apply(ADA, BACKEND)
+    data = {"contactId": row["contact"]}
+    calls = [vendor.envelope("contactUpdated", data, tokens[0]) for _ in range(2)]
+    keys = [r.key for body in calls for r in lever.fetch(hook(body, START))["opportunities"]]
+    assert len(set(keys)) == 2
+    again = lever.fetch(hook(calls[0], START))["opportunities"]
+    assert again[0].key == keys[0]
 
 
 def test_confidential_opportunities_are_read_too(vendor: Vendor, lever: Lever) -> None:
@@ -732,6 +744,13 @@ def test_a_right_that_is_lost_is_no_deletion(vendor: Vendor, lever: Lever) -> No
     vendor.sees_confidential = False
     with pytest.raises(Refused, match="0 of 12"):
         lever.missing({row["contact"]: [row["id"]] for row in rows})
+
+
+def test_somebody_who_is_hidden_is_not_deleted(vendor: Vendor, lever: Lever) -> None:
+    row = vendor.apply(ADA, BACKEND, confidential=True)
+    vendor.sees_confidential = False
+    events = lever.missing({row["contact"]: [row["id"]]})
+    assert not of(events, EventKind.CANDIDATE_DELETED)
 
 
 # Settings
