@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ from warmline.core.outcomes import OutcomeKind
 from warmline.engine.work import Worker
 from warmline.flows import first_sync, intake
 from warmline.flows.absent import BELIEVED_AFTER, look_for_missing
+from warmline.flows.interpret import BATCH, replay
 from warmline.flows.reconcile import poll, read_history
 from warmline.flows.runtime import build
 from warmline.sandbox.lever.simulator import Lever
@@ -205,6 +207,8 @@ def test_a_webhook_waits_while_lever_cannot_be_read_and_nothing_behind_it_does(
     row = lever.vendor.apply(ADA, BACKEND)
     lever.vendor.faults.add({"kind": "unavailable", "path": f"*/opportunities/{row['id']}"})
     lever.webhooks()
+    asked = [c for c in lever.vendor.log.as_json()["requests"] if c["path"].endswith(row["id"])]
+    assert len(asked) == 1  # and not again before its time
     waiting = Delivery.objects.filter(status=DeliveryStatus.RECEIVED)
     assert {row.channel for row in waiting} == {"webhook"}
     incident = Incident.objects.get(key="ats:hints")
@@ -218,6 +222,7 @@ def test_a_webhook_waits_while_lever_cannot_be_read_and_nothing_behind_it_does(
     lever.clock.move(minutes=1)
     lever.settle()
     assert not waiting.all().exists()
+    assert not lever.runtime.hints_wait
     incident.refresh_from_db()
     assert incident.status == "resolved"
     assert Event.objects.filter(kind="application.submitted").count() == 1
@@ -235,6 +240,51 @@ def test_more_webhooks_than_the_rate_allows_are_followed_bit_by_bit(lever: Lever
     assert Application.objects.count() == 40
     assert not Incident.objects.filter(key__startswith="ats:").exists()
     assert "429" not in lever.vendor.log.as_json()["by_status"]
+
+
+def test_many_webhooks_that_wait_do_not_stand_in_a_polls_way(lever: LeverHouse) -> None:
+    row = lever.vendor.apply(ADA, BACKEND)
+    lever.webhooks()
+    lever.clock.move(seconds=20)
+    token = next(iter(lever.vendor.webhooks.values()))["configuration"]["signatureToken"]
+    lever.vendor.faults.add({"kind": "unavailable", "path": f"*/opportunities/{row['id']}"})
+    with httpx.Client(trust_env=False) as client:
+        for _ in range(BATCH + 1):
+            body = lever.vendor.envelope("candidateHired", {"opportunityId": row["id"]}, token)
+            assert client.post(lever.vendor.outbox.url, content=body).status_code == 200
+    lever.vendor.outbox.active = False
+    lever.vendor.apply(None, BACKEND)
+    lever.polls()
+    assert Application.objects.count() == 2
+
+
+def test_a_poll_at_the_pace_of_the_api_is_no_failure_and_goes_on_where_it_stopped(
+    lever: LeverHouse,
+) -> None:
+    lever.vendor.outbox.active = False
+    for _ in range(40):
+        row = lever.vendor.apply(None, BACKEND)
+        lever.vendor.schedule_interview(row["id"], lever.clock() + timedelta(days=2))
+    began_at = lever.clock()
+    lever.polls()
+    assert Interview.objects.count() == 40
+    assert lever.clock() - began_at < timedelta(seconds=30)
+    assert not Incident.objects.filter(key__startswith="ats:").exists()
+
+
+def test_known_people_are_asked_for_at_the_pace_of_the_api(lever: LeverHouse) -> None:
+    lever.vendor.outbox.active = False
+    for _ in range(40):
+        lever.vendor.apply(None, BACKEND)
+    lever.polls()
+    waits = 0
+    look_for_missing(lever.runtime, "ats")
+    while (wait_s := lever.runtime.poll_again_s.pop("ats", None)) is not None:
+        lever.clock.move(seconds=wait_s)
+        look_for_missing(lever.runtime, "ats")
+        waits += 1
+    assert 1 <= waits < 10
+    assert not Incident.objects.filter(key="ats:absent").exists()
 
 
 def test_a_replay_of_a_signed_token_with_other_data_changes_nothing(lever: LeverHouse) -> None:
@@ -338,9 +388,30 @@ def test_history_is_read_and_sets_off_nothing(lever: LeverHouse) -> None:
     assert lever.mails() == []
 
 
-def test_a_kept_webhook_can_be_replayed(lever: LeverHouse) -> None:
-    from warmline.flows.interpret import replay
+class _Moves(threading.Event):
+    """Whoever waits moves the clock."""
 
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._clock.move(seconds=timeout or 0)
+        return self.is_set()
+
+
+def test_a_long_history_is_read_at_the_pace_of_the_api(lever: LeverHouse) -> None:
+    lever.vendor.outbox.active = False
+    for _ in range(40):
+        row = lever.vendor.apply(None, BACKEND)
+        lever.vendor.schedule_interview(row["id"], lever.clock())
+    lever.clock.move(days=400)
+    lever.runtime.stopping = _Moves(lever.clock)
+    assert read_history(lever.runtime, "ats") == 80
+    assert "429" not in lever.vendor.log.as_json()["by_status"]
+
+
+def test_a_kept_webhook_can_be_replayed(lever: LeverHouse) -> None:
     lever.vendor.apply(ADA, BACKEND)
     lever.webhooks()
     lever.clock.move(seconds=20)

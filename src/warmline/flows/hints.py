@@ -17,6 +17,8 @@ from warmline.ports import Channel, FetchesRecords, Received, Record
 from warmline.store.db import writing
 from warmline.store.models import Delivery
 
+WAIT_S_MIN = 1.0
+
 log = logging.getLogger("warmline.hints")
 
 
@@ -104,7 +106,7 @@ def _hold(runtime: Runtime, connection: str, row: Delivery, error: WarmlineError
     )
     runtime.hints_wait[connection] = (
         tries if throttled else tries + 1,
-        now + timedelta(seconds=wait_s),
+        now + timedelta(seconds=max(wait_s, WAIT_S_MIN)),
     )
     if isinstance(error, Throttled) and error.after_s <= PACED_S:
         return  # its own pace: no failure

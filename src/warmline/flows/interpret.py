@@ -72,7 +72,7 @@ def drain(runtime: Runtime, connection: str) -> bool:
     followed = hints.follow(runtime, connection, rows)
     read = [_parse(runtime, row, followed) for row in rows if row.pk not in followed.waiting]
     if not read:
-        return False
+        return len(rows) == BATCH  # what is behind the hints that wait
     more = len(rows) == BATCH or bool(followed.read)
     try:
         lanes = _commit(runtime, connection, read)

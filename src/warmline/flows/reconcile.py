@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from warmline.core.errors import Throttled, WarmlineError
 from warmline.flows.incidents import open_incident, resolve
@@ -36,7 +36,8 @@ def poll(
             cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
             if made and channel is Channel.POLL:
                 cursor.position = connector.start(now=runtime.now())
-            total += _sweep(runtime, connection, stream, cursor, channel, seen)
+            for fresh in _sweep(runtime, connection, stream, cursor, channel, seen):
+                total += fresh
             if runtime.stopping.is_set():
                 return total
     except WarmlineError as error:
@@ -95,7 +96,8 @@ def read_history(
         done = False
         while not done and not runtime.stopping.is_set():
             try:
-                total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen)
+                for fresh in _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen):
+                    total += fresh
                 done = True
             except Throttled as error:
                 if error.after_s > PACED_S:
@@ -124,16 +126,15 @@ def _sweep(
     cursor: Cursor,
     channel: Channel,
     seen: Callable[[int], None],
-) -> int:
-    """Keep page after page of one stream. Returns how many records were not known."""
-    fresh = 0
+) -> Iterator[int]:
+    """Keep page after page of one stream. Yields how many records of each were not known."""
     pages = runtime.connectors[connection].changes(stream, cursor.position, now=runtime.now())
     for page in pages:
-        fresh += _keep(runtime, connection, cursor, page, channel)
+        fresh = _keep(runtime, connection, cursor, page, channel)
         seen(len(page.records))
+        yield fresh
         if runtime.stopping.is_set():
             break
-    return fresh
 
 
 def _keep(runtime: Runtime, connection: str, cursor: Cursor, page: Page, channel: Channel) -> int:
