@@ -19,6 +19,7 @@ from warmline.core.triggers import Trigger
 from warmline.flows import first_sync
 from warmline.flows.fields import known, values
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.pauses import paused
 from warmline.flows.repair import DO_NOT_CONTACT, OPT_OUT, STREAM, TAG, Difference, repair_all
 from warmline.flows.runtime import Lane, Runtime
 from warmline.ports import ReadsRecords, Standing
@@ -97,7 +98,8 @@ def due(runtime: Runtime, connection: str) -> bool:
 def compare_when_due(runtime: Runtime, connection: str) -> float:
     """For the engine: trouble is an incident, and the next round goes on. Returns the seconds until
     it is worth asking again."""
-    if not first_sync.allowed(runtime) or not due(runtime, connection):
+    waits = not first_sync.allowed(runtime) or paused().connection(connection)
+    if waits or not due(runtime, connection):
         return LOOK_EVERY_S
     key = f"{connection}:compare"
     try:
