@@ -48,6 +48,12 @@ PROPERTIES: Mapping[str, Property] = {
     "stage": Property("candidate_stage", "Candidate stage"),
     "interview_date": Property("interview_date", "Interview date", Kind.TIME),
     "interviewer": Property("interviewer", "Interviewer"),
+    "rejection_date": Property("rejection_date", "Rejection date", Kind.DATE),
+    "skill_tags": Property("skill_tags", "Skill tags"),
+    "click_date": Property("click_date", "Click date", Kind.TIME),
+    "email_subject": Property("email_subject", "Email subject"),
+    "link_url": Property("link_url", "Link URL"),
+    "unsubscribe_date": Property("unsubscribe_date", "Unsubscribe date", Kind.DATE),
 }
 
 # HubSpot's subscription type -> what happened. A property change is looked up further below.
