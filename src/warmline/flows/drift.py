@@ -214,7 +214,8 @@ def _contact(
         one = there[row.external_id]
         expected = values(people[row.candidate_id], passes, now, own_tags=runtime.own_tags)
         for name in sorted(set(expected) & set(one.fields) & set(row.written)):
-            if one.fields[name] != expected[name]:
+            # What is not known here empties nothing there: half a name, for one.
+            if expected[name] and one.fields[name] != expected[name]:
                 half = "name" if name in ("first_name", "last_name") else name
                 yield Difference(
                     row.external_id, row.candidate_id, name, passes[half],

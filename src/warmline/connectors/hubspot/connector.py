@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from warmline.connectors.hubspot import checks, merging, webhooks
+from warmline.connectors.hubspot import checks, merging, reading, webhooks
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
 from warmline.connectors.hubspot.mapping import properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
@@ -14,13 +14,14 @@ from warmline.core.errors import ConfigError
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.http import TIMEOUT_S, Door
-from warmline.ports import ContactPage, Finding, Needs, Options, Received
+from warmline.ports import ContactPage, Finding, Needs, Options, Received, Standing
 
 BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, applies_actions, merges_contacts, checks. Thread-safe."""
+    """receives_webhooks, parses, applies_actions, merges_contacts, reads_records, checks.
+    Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -78,6 +79,9 @@ class HubSpot:
 
     def merge(self, primary: str, other: str) -> Outcome:
         return merging.merge(self._contacts, primary, other)
+
+    def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
+        return reading.records(self._contacts, self._table, ids, fields)
 
     def check(self, needs: Needs) -> list[Finding]:
         return checks.check(self._contacts, self._table, needs, token=self._access_token)

@@ -79,6 +79,9 @@ SIGNALS: Mapping[str, EventKind] = {
     "hs_email_hard_bounce_reason_enum": EventKind.MESSAGE_BOUNCED,
 }
 
+# Whether the contact's primary address has opted out of all mail.
+OPTED_OUT = "hs_email_optout"
+
 # One for each subscription type of the account: `hs_email_optout_<id>`.
 OPTOUT_PREFIX = "hs_email_optout_"
 
@@ -147,6 +150,18 @@ def same(wanted: str, held: str | None, kind: Kind) -> bool:
     if kind is Kind.DATE:
         return there.date().isoformat() == wanted
     return there == moment(wanted)
+
+
+def as_written(held: str, kind: Kind) -> str:
+    """What stands in a property, in the ledger's own spelling: a day as YYYY-MM-DD, a moment as ISO
+    8601 in UTC. What is no time there is given as it stands."""
+    held = held.strip()
+    there = None if kind is Kind.TEXT else moment(held)
+    if there is None:
+        return held
+    return (
+        there.date().isoformat() if kind is Kind.DATE else there.isoformat().replace("+00:00", "Z")
+    )
 
 
 def moment(text: str) -> datetime | None:
