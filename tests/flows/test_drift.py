@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from tests.conftest import House
+from warmline.config.project import load
 from warmline.flows.drift import Comparison, compare
+from warmline.flows.opt_out import suppress_candidate
 from warmline.flows.reconcile import poll
+from warmline.store.db import writing
 from warmline.store.models import Action, Candidate, Drift, Event, ExternalId, Incident
+from warmline.store.statuses import SuppressionReason
 
 ADA = "ada.lind@example.com"
 
@@ -97,6 +104,78 @@ def test_an_opt_out_whose_webhook_was_lost_is_heard(house: House) -> None:
     house.clock.move(days=10)
     house.settle()
     assert len(house.mails(ADA)) == 1  # the receipt of the first hour, and no more
+
+
+def with_triggers(house: House, *rows: str) -> None:
+    """The starter project with more rows in its trigger map."""
+    path = house.folder / "warmline.yaml"
+    path.write_text(path.read_text().replace("triggers:\n", "triggers:\n" + "".join(rows), 1))
+    house.runtime.project = load(house.folder)
+
+
+OPT_OUT = """  - {name: no, on: candidate.unsubscribed, from: crm, do: contact.opt_out, in: crm,
+     pass: [unsubscribe_date]}
+"""
+
+
+def test_i7_a_no_that_does_not_stand_there_is_written_and_its_echo_is_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_triggers(house, OPT_OUT)
+    interviewed(house)
+    one = Candidate.objects.get()
+    with writing():
+        suppress_candidate(
+            one, SuppressionReason.UNSUBSCRIBED, source="warmline", now=house.clock()
+        )
+    assert what(look(house)) == [("opt_out", "opted out", "not opted out")]
+    echo = told_by(house, monkeypatch)
+    house.settle()
+    assert held(house)["hs_email_optout"] == "true"
+    assert [one["propertyName"] for one in echo] == ["hs_email_optout"]
+    hear(house, echo)
+    assert not Event.objects.filter(kind="candidate.unsubscribed").exists()
+    assert Action.objects.filter(kind="contact.opt_out").count() == 1
+    assert look(house).differences == []
+    assert open_rows() == []
+
+
+def test_i7_an_echo_that_hubspot_does_not_mark_sets_off_no_loop(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first no is the person's own; whoever says it again changes nothing any more."""
+    with_triggers(house, OPT_OUT)
+    interviewed(house)
+    with house.box.hubspot.captured() as first:
+        house.box.hubspot.opt_out(ADA)
+    echo = told_by(house, monkeypatch)
+    hear(house, first)
+    house.settle()
+    rounds = 0
+    while echo and rounds < 5:
+        heard = [{**one, "changeSource": "EMAIL"} for one in echo]
+        echo.clear()
+        hear(house, heard)
+        house.settle()
+        rounds += 1
+    assert rounds <= 2
+    kinds = Action.objects.filter(kind="contact.opt_out").values_list("status", flat=True)
+    assert set(kinds) <= {"done", "already_done"}
+    assert held(house)["unsubscribe_date"] == house.clock().date().isoformat()
+
+
+def told_by(house: House, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What HubSpot says from now on, instead of posting it."""
+    said: list[dict[str, Any]] = []
+    house.box.hubspot.set_webhook("http://127.0.0.1:9", house.box.hubspot.secret)
+    monkeypatch.setattr(house.box.hubspot.outbox, "put", lambda _kind, event: said.append(event))
+    return said
+
+
+def hear(house: House, entries: list[dict[str, Any]]) -> None:
+    url = f"{house.runtime.project.public_url}/in/crm"
+    house.receive("crm", *house.box.hubspot.build_webhook(entries, url))
+    house.settle()
 
 
 def test_a_contact_deleted_or_merged_by_hand_is_no_difference_of_its_fields(house: House) -> None:
