@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
-from warmline.connectors.hubspot import checks, merging, webhooks
+from warmline.connectors.hubspot import checks, merging, opt_out, reading, webhooks
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
 from warmline.connectors.hubspot.mapping import properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
-from warmline.core.actions import Action
-from warmline.core.errors import ConfigError
+from warmline.core.actions import Action, ActionKind
+from warmline.core.errors import (
+    AuthFailed,
+    ConfigError,
+    Throttled,
+    Unreachable,
+    Unsure,
+    WarmlineError,
+)
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.http import TIMEOUT_S, Door
-from warmline.ports import ContactPage, Finding, Needs, Options, Received
+from warmline.ports import ContactPage, Finding, Needs, Options, Received, Standing
 
 BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, applies_actions, merges_contacts, checks. Thread-safe."""
+    """receives_webhooks, parses, applies_actions, merges_contacts, reads_records, checks.
+    Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -53,11 +61,31 @@ class HubSpot:
         return BATCH_MAX
 
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
+        """Contacts first, then who opted out: a contact made a moment ago can say so too."""
+        saying_no = [a for a in actions if a.kind is ActionKind.CONTACT_OPT_OUT]
+        others = [a for a in actions if a.kind is not ActionKind.CONTACT_OPT_OUT]
+        if not saying_no:
+            return self._upsert(others)
+        if not others:
+            return self._opt_out(saying_no)
+        # What hits one kind's calls (a scope that it lacks) says nothing of the other's.
+        upserted = iter(_told(self._upsert, others))
+        opted_out = iter(_told(self._opt_out, saying_no))
+        return [
+            next(opted_out if a.kind is ActionKind.CONTACT_OPT_OUT else upserted) for a in actions
+        ]
+
+    def _upsert(self, actions: Sequence[Action]) -> list[Outcome]:
         return Upsert(self._contacts, self._table, actions).run()
+
+    def _opt_out(self, actions: Sequence[Action]) -> list[Outcome]:
+        return opt_out.opt_out(self._contacts, self._table, actions)
 
     def find(self, action: Action) -> Outcome | None:
         """DONE where the person's contact holds all that was to be written; None where there is
         no contact, or it holds something else. Raises where it could not be looked at."""
+        if action.kind is ActionKind.CONTACT_OPT_OUT:
+            return opt_out.find(self._contacts, self._table, action)
         try:
             wanted = values_for(action.fields, self._table)
         except ValueError:
@@ -79,8 +107,27 @@ class HubSpot:
     def merge(self, primary: str, other: str) -> Outcome:
         return merging.merge(self._contacts, primary, other)
 
+    def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
+        return reading.records(self._contacts, self._table, ids, fields)
+
     def check(self, needs: Needs) -> list[Finding]:
         return checks.check(self._contacts, self._table, needs, token=self._access_token)
+
+
+def _told(
+    apply: Callable[[Sequence[Action]], list[Outcome]], actions: Sequence[Action]
+) -> list[Outcome]:
+    """The outcomes, where a failure of the whole call is one of each action."""
+    try:
+        return apply(actions)
+    except (AuthFailed, Throttled, Unreachable, Unsure) as error:
+        return [_failed(error)] * len(actions)
+
+
+def _failed(error: WarmlineError) -> Outcome:
+    kind = OutcomeKind.UNKNOWN if isinstance(error, Unsure) else OutcomeKind.LATER
+    after_s = error.after_s if isinstance(error, Throttled) else None
+    return Outcome(kind, error.reason, after_s=after_s)
 
 
 def _found(contact: Contact) -> Outcome:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from warmline.connectors.hubspot.contacts import OBJECTS, Contact, Contacts, body_of, plain
-from warmline.connectors.hubspot.mapping import moment
+from warmline.connectors.hubspot.mapping import OPTED_OUT, moment
 from warmline.core.errors import Malformed, Refused, Throttled, Unreachable, Unsure
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.ports import ContactPage, ContactRecord
 
 PAGE = 100  # the most that the list gives at once
-OPTED_OUT = "hs_email_optout"
 LISTED = (
     "email",
     "hs_additional_emails",

@@ -141,6 +141,8 @@ class _Entry:
         occurred_at = None
         facts = CandidateFacts(external_id=contact_id)
         if kind is EventKind.CANDIDATE_UNSUBSCRIBED:
+            if self._is_our_app():
+                return []  # the person said it to us, and we to HubSpot (I7)
             if value.lower() != "true":
                 # Opted in again: an edit of the record, and no leave to write to anybody.
                 kind = EventKind.CANDIDATE_UPDATED
@@ -189,6 +191,11 @@ class _Entry:
             return False
         source, app = str(self._entry.get("sourceId") or ""), str(self._entry.get("appId") or "")
         return not (source.isdecimal() and app.isdecimal()) or source == app
+
+    def _is_our_app(self) -> bool:
+        """An echo beyond doubt: an opt-out that names no source may be another's, and counts."""
+        source = str(self._entry.get("sourceId") or "")
+        return self._is_echo() and source.isdecimal()
 
     def _event(
         self,
