@@ -50,8 +50,9 @@ def reached_at(runtime: Runtime, public_url: str) -> None:
 
 
 def with_triggers(runtime: Runtime, **changes: Any) -> None:
-    """The project with its first trigger changed."""
-    first, *others = runtime.project.triggers.triggers
+    """The project with its first trigger changed, and without the other one that passes a name."""
+    first, *rest = runtime.project.triggers.triggers
+    others = [trigger for trigger in rest if trigger.name != "candidate changed"]
     triggers = (dataclasses.replace(first, **changes), *others)
     runtime.project = dataclasses.replace(runtime.project, triggers=TriggerMap(triggers))
 
@@ -69,8 +70,9 @@ def at_door(report: Report, name: str) -> dict[str, Finding]:
 
 def test_a_source_tells_the_five_and_what_is_passed_of_it(house: House) -> None:
     needs = needs_of(house.runtime, "ats").fields
-    assert needs.pop("tags") == BOTH  # the segments' tags are put there
-    passed = ("application_date", "interview_date", "interviewer")
+    for field in ("tags", "note", "do_not_contact"):  # the way back
+        assert needs.pop(field) == BOTH
+    passed = ("application_date", "interview_date", "interviewer", "rejection_date", "skill_tags")
     assert needs == dict.fromkeys((*BASE, *passed), READ)
     assert needs_of(house.runtime, "export").fields == dict.fromkeys(BASE, READ)
     assert needs_of(house.runtime, "mail").fields == {}

@@ -14,7 +14,7 @@ from warmline.connectors.lever.api import Access, Account, is_id
 from warmline.connectors.lever.mapping import StageKinds
 from warmline.connectors.lever.reading import Reading
 from warmline.connectors.lever.sweeps import STREAMS, Sweeps, milliseconds
-from warmline.connectors.lever.writing import BATCH_MAX, Writing
+from warmline.connectors.lever.writing import BATCH_MAX, DO_NOT_CONTACT_TAG, FLAG_TAG, Writing
 from warmline.core.actions import Action
 from warmline.core.errors import ConfigError, Malformed
 from warmline.core.events import Event, StageKind
@@ -105,6 +105,10 @@ class Lever:
 
     def find(self, action: Action) -> Outcome | None:
         return self._writing.find(action)
+
+    def own_tags(self) -> frozenset[str]:
+        """The tags that are ours beside the segments'."""
+        return frozenset({FLAG_TAG, DO_NOT_CONTACT_TAG})
 
     def check(self, needs: Needs) -> list[Finding]:
         return checkup.run(self._account, needs, hook_url=self._hook_url)
