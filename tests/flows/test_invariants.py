@@ -252,8 +252,7 @@ def test_i3_an_opt_out_on_either_side_wins(
     standing = join(house, two[by])
     addresses = set(Suppression.objects.values_list("address", flat=True))
     assert addresses == {"ada@example.com", "ada@work.example.com"}
-    if how == "do_not_contact":
-        assert standing.do_not_contact
+    assert standing.do_not_contact == (how == "do_not_contact")
     weeks_later(house)
     assert len(house.mails()) == 2
     house.apply(email="ada@example.com", job_id=4003)

@@ -255,7 +255,7 @@ def _record(
             yield Difference(
                 row.external_id, row.candidate_id, DO_NOT_CONTACT, marking, "marked", "not marked"
             )
-        elif one.opted_out and not (row.do_not_contact or row.candidate.do_not_contact):
+        elif one.opted_out and not (own_word or row.do_not_contact or row.candidate.do_not_contact):
             yield _unheard(runtime, connection, row, DO_NOT_CONTACT, EventKind.CANDIDATE_UPDATED)
 
 

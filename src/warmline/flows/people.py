@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 
+from warmline.core.actions import ActionKind
 from warmline.core.candidates import normal_email
 from warmline.core.events import CandidateFacts
 from warmline.core.matching import Agreement, is_role_address, mailbox_key, names_agree
@@ -17,8 +18,8 @@ from warmline.flows.incidents import resolve
 from warmline.flows.merge import record_key
 from warmline.flows.opt_out import suppress_candidate, suppress_newcomers
 from warmline.flows.release import no_address_incident
-from warmline.store.models import LONG_AGO, Candidate, CandidateEmail, ExternalId
-from warmline.store.statuses import SuppressionReason
+from warmline.store.models import LONG_AGO, Action, Candidate, CandidateEmail, ExternalId
+from warmline.store.statuses import ActionStatus, SuppressionReason
 
 # More addresses than this in one record are no person's.
 ADDRESSES_MAX = 100
@@ -83,7 +84,7 @@ class People:
     def _mark(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
         """The recruiters' do-not-contact mark. An opt-out in the CRM has an event and a word of
         its own. The mark is kept with the record too: a merge that is undone leaves it there."""
-        if facts.can_email is not False or self._is_crm:
+        if facts.can_email is not False or self._is_crm or self._marked_by_us(candidate):
             return False
         record = self._batch.ids.get(facts.external_id)
         marked = record is not None and self._batch.set(record, do_not_contact=True)
@@ -98,6 +99,18 @@ class People:
             now=heard.at,
         )
         return True
+
+    def _marked_by_us(self, candidate: Candidate) -> bool:
+        """Who unsubscribed here is marked there by us: that this comes back is no recruiter's word
+        (I7). An action that was refused half-way may have marked them too."""
+        if not candidate.opted_out or candidate.pk is None:
+            return False
+        ours = Action.objects.filter(
+            candidate=candidate,
+            target=self._batch.connection,
+            kind=ActionKind.CANDIDATE_DO_NOT_CONTACT,
+        )
+        return ours.exclude(status=ActionStatus.SKIPPED).exists()
 
     def _say(
         self, heard: Heard, facts: CandidateFacts, candidate: Candidate, *, newer: bool
