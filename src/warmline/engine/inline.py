@@ -188,14 +188,16 @@ class Inline:
         stop = self._runtime.stopping
         every_s = self._runtime.project.file.poll_minutes * 60
         while not stop.is_set():
+            waits_s = [float(every_s)]
             try:
-                poll(self._runtime, name)
-                if name in self._runtime.connections_that("finds_missing"):
+                poll(self._runtime, name, again=waits_s.append)
+                whole = len(waits_s) == 1
+                if whole and name in self._runtime.connections_that("finds_missing"):
                     look_for_missing(self._runtime, name)
                 self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
-            stop.wait(every_s)
+            stop.wait(min(waits_s))
         connections.close_all()
 
     def _compare(self, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from warmline.core.errors import WarmlineError
+from warmline.core.errors import Throttled, WarmlineError
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import delivery_row
 from warmline.flows.runtime import Runtime, intake_lane
@@ -15,6 +15,9 @@ from warmline.store.models import Cursor, Delivery
 
 log = logging.getLogger("warmline.reconcile")
 
+# Who must wait no longer than this goes at the pace that the vendor sets, and is in no trouble.
+PACE_S_MAX = 2.0
+
 
 def poll(
     runtime: Runtime,
@@ -22,12 +25,14 @@ def poll(
     *,
     channel: Channel = Channel.POLL,
     seen: Callable[[int], None] = lambda records: None,
+    again: Callable[[float], None] = lambda after_s: None,
 ) -> int:
     """Read every stream from its cursor on. Returns how many records came that were not known.
 
     A page's records and the cursor after it are one commit: a kill repeats at most the page in
     hand. Trouble is an incident; the next poll goes on where this one stopped. `seen` is told the
-    number of records of each page.
+    number of records of each page, `again` in how many seconds the rest may be read, where that is
+    only a matter of pace.
     """
     connector = runtime.connectors[connection]
     total = 0
@@ -42,6 +47,9 @@ def poll(
     except WarmlineError as error:
         if channel is Channel.IMPORT:
             raise  # whoever asked for it is told
+        if isinstance(error, Throttled) and error.after_s <= PACE_S_MAX:
+            again(error.after_s)
+            return total
         log.warning("action=poll connection=%s reason=%s", connection, error.reason)
         with writing():
             open_incident(

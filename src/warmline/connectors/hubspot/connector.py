@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
-from warmline.connectors.hubspot import checks, merging, opt_out, reading, webhooks
+from warmline.connectors.hubspot import (
+    checks,
+    listing,
+    merging,
+    opt_out,
+    polled,
+    reading,
+    webhooks,
+)
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
 from warmline.connectors.hubspot.mapping import properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
@@ -21,14 +29,23 @@ from warmline.core.errors import (
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.http import TIMEOUT_S, Door
-from warmline.ports import ContactPage, Finding, Needs, Options, Received, Standing
+from warmline.ports import (
+    Channel,
+    ContactPage,
+    Finding,
+    Needs,
+    Options,
+    Page,
+    Received,
+    Standing,
+)
 
 BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, applies_actions, merges_contacts, reads_records, checks.
-    Thread-safe."""
+    """receives_webhooks, parses, lists_changes, applies_actions, merges_contacts, reads_records,
+    checks. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -41,6 +58,7 @@ class HubSpot:
         )
         self._access_token = _secret(options, "access_token")
         self._contacts = Contacts(self._door, self._access_token)
+        self._pace = listing.Pace(options.now)
 
     def close(self) -> None:
         self._door.close()
@@ -55,7 +73,22 @@ class HubSpot:
         return ""
 
     def parse(self, received: Received) -> list[Event]:
-        return webhooks.parse(received)
+        return (
+            webhooks.parse(received)
+            if received.channel is Channel.WEBHOOK
+            else polled.parse(received)
+        )
+
+    def streams(self) -> tuple[str, ...]:
+        return (listing.STREAM,)
+
+    def start(self, *, now: datetime) -> str:
+        return listing.start(now)
+
+    def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
+        if stream != listing.STREAM:
+            raise ConfigError(f"hubspot: no listing is called {stream[:40]!r}")
+        return listing.changes(self._contacts, self._pace, cursor, now=now)
 
     def batch_max(self) -> int:
         return BATCH_MAX
