@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from warmline.connectors.hubspot import (
+    absent,
     checks,
     listing,
     merging,
@@ -44,8 +45,8 @@ BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, lists_changes, applies_actions, merges_contacts, reads_records,
-    checks. Thread-safe."""
+    """receives_webhooks, parses, lists_changes, finds_missing, applies_actions, merges_contacts,
+    reads_records, checks. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -89,6 +90,9 @@ class HubSpot:
         if stream != listing.STREAM:
             raise ConfigError(f"hubspot: no listing is called {stream[:40]!r}")
         return listing.changes(self._contacts, self._pace, cursor, now=now)
+
+    def missing(self, known: Mapping[str, Collection[str]]) -> list[Event]:
+        return absent.events(self._contacts, known)
 
     def batch_max(self) -> int:
         return BATCH_MAX
