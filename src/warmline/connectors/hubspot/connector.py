@@ -16,12 +16,13 @@ from warmline.connectors.hubspot import (
     webhooks,
 )
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
-from warmline.connectors.hubspot.mapping import properties_from, same, values_for
+from warmline.connectors.hubspot.mapping import OPTED_OUT, properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
 from warmline.core.actions import Action, ActionKind
 from warmline.core.errors import (
     AuthFailed,
     ConfigError,
+    Refused,
     Throttled,
     Unreachable,
     Unsure,
@@ -137,6 +138,18 @@ class HubSpot:
             if all(same(text, contact.properties.get(n), kinds[n]) for n, text in wanted.items()):
                 return _found(contact)
         return None
+
+    def preview(self, action: Action) -> dict[str, str]:
+        """What `apply` would write, by HubSpot's own names; nobody is asked. The address of a
+        contact whose id is not known is that of a new one. Raises Refused."""
+        try:
+            values = values_for(action.fields, self._table)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if action.kind is ActionKind.CONTACT_OPT_OUT:
+            return {OPTED_OUT: "true"} | values
+        found = addresses(action) if not action.contact.external_id else []
+        return ({"email": found[0]} if found else {}) | values
 
     def contacts(self, cursor: str = "") -> Iterator[ContactPage]:
         return merging.contacts(self._contacts, cursor)
