@@ -132,6 +132,20 @@ def test_what_the_index_does_not_show_yet_comes_with_the_next_poll(
     assert [one.key for one in again.records] == [one.key for one in page.records]  # known by it
 
 
+def test_the_last_minute_is_left_for_the_next_poll(
+    crm: HubSpot, account: Account, clock: Clock
+) -> None:
+    """The index may not hold yet what else happened in it."""
+    cursor = crm.start(now=clock())
+    account.create(ADA)
+    clock.move(seconds=30)
+    [page] = pages(crm, cursor, clock)
+    assert page.records == ()
+    clock.move(seconds=31)
+    [page] = pages(crm, page.cursor, clock)
+    assert names(page) == [ADA]
+
+
 def test_many_contacts_are_read_each_in_pages_at_the_pace(
     crm: HubSpot, account: Account, clock: Clock
 ) -> None:
