@@ -93,7 +93,7 @@ def test_a_capability_that_is_none_is_named(tmp_path: Path) -> None:
 def test_each_says_which_actions_it_carries_out() -> None:
     assert {name: m.actions for name, m in manifests().items() if m.actions} == {
         "greenhouse": {"candidate.tag"},
-        "hubspot": {"contact.upsert"},
+        "hubspot": {"contact.upsert", "contact.opt_out"},
     }
 
 
