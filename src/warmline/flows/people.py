@@ -78,6 +78,8 @@ class People:
         is dated news of the last day; without polls the order of arrival is all there is."""
         if heard.event.occurred_at is not None or candidate.pk is None:
             return False
+        if self._is_crm:
+            return True  # a poll's: it tells how a contact stands, and nobody knows since when
         recent = heard.received_at - candidate.as_of < RETRIED_FOR
         return recent and self._batch.polled_lately(heard.received_at)
 
@@ -156,7 +158,7 @@ class People:
         if candidate is None and sure:
             candidate = sure[0][0]
         elif candidate is None:
-            if self._not_a_person(facts):
+            if self._not_a_person(heard, facts):
                 # News of a contact that is gone is still news of the person: an opt-out, for one.
                 return (known.candidate if known is not None else None), False
             candidate = batch.add(
@@ -172,9 +174,12 @@ class People:
         self._record(facts, known, candidate)
         return candidate, made
 
-    def _not_a_person(self, facts: CandidateFacts) -> bool:
+    def _not_a_person(self, heard: Heard, facts: CandidateFacts) -> bool:
         """News of somebody we never heard of, too thin to make a candidate of; or of a record
-        that was deleted before the news of its making came."""
+        that was deleted before the news of its making came. A CRM is full of people who never
+        applied: a poll of it makes nobody a candidate."""
+        if self._is_crm and heard.event.occurred_at is None:
+            return True
         thin = not (facts.emails or facts.first_name or facts.last_name)
         return (
             thin

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from warmline.connectors.hubspot import checks, merging, opt_out, reading, webhooks
+from warmline.connectors.hubspot import (
+    absent,
+    checks,
+    listing,
+    merging,
+    opt_out,
+    polled,
+    reading,
+    webhooks,
+)
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
-from warmline.connectors.hubspot.mapping import properties_from, same, values_for
+from warmline.connectors.hubspot.mapping import OPTED_OUT, properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
 from warmline.core.actions import Action, ActionKind
 from warmline.core.errors import (
     AuthFailed,
     ConfigError,
+    Refused,
     Throttled,
     Unreachable,
     Unsure,
@@ -21,14 +31,23 @@ from warmline.core.errors import (
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.http import TIMEOUT_S, Door
-from warmline.ports import ContactPage, Finding, Needs, Options, Received, Standing
+from warmline.ports import (
+    Channel,
+    ContactPage,
+    Finding,
+    Needs,
+    Options,
+    Page,
+    Received,
+    Standing,
+)
 
 BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, applies_actions, merges_contacts, reads_records, checks.
-    Thread-safe."""
+    """receives_webhooks, parses, lists_changes, finds_missing, applies_actions, merges_contacts,
+    reads_records, checks. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -41,6 +60,7 @@ class HubSpot:
         )
         self._access_token = _secret(options, "access_token")
         self._contacts = Contacts(self._door, self._access_token)
+        self._pace = listing.Pace(options.now)
 
     def close(self) -> None:
         self._door.close()
@@ -55,7 +75,25 @@ class HubSpot:
         return ""
 
     def parse(self, received: Received) -> list[Event]:
-        return webhooks.parse(received)
+        return (
+            webhooks.parse(received)
+            if received.channel is Channel.WEBHOOK
+            else polled.parse(received)
+        )
+
+    def streams(self) -> tuple[str, ...]:
+        return (listing.STREAM,)
+
+    def start(self, *, now: datetime) -> str:
+        return listing.start(now)
+
+    def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
+        if stream != listing.STREAM:
+            raise ConfigError(f"hubspot: no listing is called {stream[:40]!r}")
+        return listing.changes(self._contacts, self._pace, cursor, now=now)
+
+    def missing(self, known: Mapping[str, Collection[str]]) -> list[Event]:
+        return absent.events(self._contacts, known)
 
     def batch_max(self) -> int:
         return BATCH_MAX
@@ -100,6 +138,18 @@ class HubSpot:
             if all(same(text, contact.properties.get(n), kinds[n]) for n, text in wanted.items()):
                 return _found(contact)
         return None
+
+    def preview(self, action: Action) -> dict[str, str]:
+        """What `apply` would write, by HubSpot's own names; nobody is asked. The address of a
+        contact whose id is not known is that of a new one. Raises Refused."""
+        try:
+            values = values_for(action.fields, self._table)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if action.kind is ActionKind.CONTACT_OPT_OUT:
+            return {OPTED_OUT: "true"} | values
+        found = addresses(action) if not action.contact.external_id else []
+        return ({"email": found[0]} if found else {}) | values
 
     def contacts(self, cursor: str = "") -> Iterator[ContactPage]:
         return merging.contacts(self._contacts, cursor)

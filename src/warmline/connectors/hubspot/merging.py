@@ -40,7 +40,7 @@ def contacts(api: Contacts, cursor: str = "") -> Iterator[ContactPage]:
         if not isinstance(results, list):
             raise Malformed("HubSpot answered its list of contacts with something that is no list")
         found = tuple(record for one in results if (record := _record(one)) is not None)
-        following = _after(body)
+        following = after(body)
         if following and following == cursor:
             raise Malformed(f"HubSpot's list of contacts does not go on after {cursor[:40]}")
         yield ContactPage(found, following)
@@ -130,7 +130,7 @@ def _record(found: object) -> ContactRecord | None:
     )
 
 
-def _after(body: Mapping[str, object]) -> str:
+def after(body: Mapping[str, object]) -> str:
     """The cursor of the next page; empty after the last one."""
     paging = body.get("paging")
     following = paging.get("next") if isinstance(paging, dict) else None
