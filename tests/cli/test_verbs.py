@@ -252,6 +252,18 @@ def test_import_of_nothing_and_of_a_broken_file_is_a_sentence(warmline: Run, fol
     assert said.code in (0, 2)
 
 
+def test_import_tells_the_bad_rows_of_this_import_alone(warmline: Run, folder: Path) -> None:
+    path = folder / "data" / "candidates.csv"
+    head = "Candidate ID,Name,Email,Job,Applied On\n"
+    path.write_text(head + "1,Ada,ada@example.org,Cook,soon\n")
+    assert "found 'soon'" in warmline("import", "--project", folder).out
+    path.write_text(head + "2,Bo,bo@example.org,Cook,later\n")
+    said = warmline("import", "--project", folder)
+    assert "found 'later'" in said.out
+    assert "found 'soon'" not in said.out
+    assert "2 malformed" in said.out
+
+
 def test_explain_tells_all_of_a_candidate_and_why(warmline: Run, folder: Path) -> None:
     warmline("import", "--project", folder)
     for query in (" MJ.Ferrer@Example.net ", "90003", "3"):
