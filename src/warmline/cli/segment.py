@@ -232,7 +232,12 @@ def _show(
             moves.add_row(was or "nowhere yet", to, f"{n:,}")
         out.print(moves)
     for name, n in tags.items():
-        out.print(f"{name}: {n:,} records do not carry the tag of their segment")
+        lack = (
+            "record does not carry the tag of its"
+            if n == 1
+            else "records do not carry the tag of their"
+        )
+        out.print(f"{name}: {n:,} {lack} segment")
     if not apply:
         out.print("nothing was written; `warmline segment --apply` keeps this and writes the tags")
     elif runtime.stopping.is_set():
