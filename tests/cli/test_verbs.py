@@ -106,6 +106,7 @@ def test_a_word_that_is_none_is_a_usage_error(warmline: Run, args: list[str]) ->
 def test_init_makes_a_project_that_check_accepts(warmline: Run, tmp_path: Path) -> None:
     said = warmline("init", "hiring")
     assert said.code == 0
+    assert "warmline segment --apply --project hiring" in said.out
     assert "warmline check --project hiring" in said.out
     folder = tmp_path / "hiring"
     assert (folder / ".gitignore").read_text().splitlines() == ["secrets.env", "var/"]
