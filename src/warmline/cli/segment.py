@@ -28,6 +28,7 @@ from warmline.flows.runtime import Runtime, build
 from warmline.flows.segment import Move, counts
 from warmline.store.db import writing
 from warmline.store.models import Candidate, Delivery
+from warmline.store.sole import SoleRunner
 from warmline.store.statuses import DeliveryStatus
 
 
