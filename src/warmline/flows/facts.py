@@ -63,7 +63,7 @@ _MOVES = frozenset(
 
 class Facts:
     """`own_tags` are those that Warmline writes itself, in lower case: that they come back with a
-    record is no news (I7)."""
+    record is no news (I7). `wins`: the fields that this connection is the authority on."""
 
     def __init__(
         self,
@@ -72,10 +72,11 @@ class Facts:
         is_crm: bool,
         heard: Sequence[Heard],
         own_tags: Collection[str] = (),
+        wins: Collection[str] = (),
     ) -> None:
         self._connection = connection
         self._batch = Batch(connection, heard)
-        self._people = People(self._batch, is_crm=is_crm, own_tags=own_tags)
+        self._people = People(self._batch, is_crm=is_crm, own_tags=own_tags, wins=wins)
 
     @property
     def addressed(self) -> list[Candidate]:

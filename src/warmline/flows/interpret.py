@@ -20,7 +20,7 @@ from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
 from warmline.core.events import ApplicationStatus, Event, EventKind
 from warmline.core.segments import Placement
-from warmline.flows import hints
+from warmline.flows import authority, hints
 from warmline.flows.batch import APPLICATION_DELETED, Applied, Heard, clean, record_of
 from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
@@ -180,6 +180,7 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
             is_crm=runtime.role(connection) == "crm",
             heard=heard,
             own_tags=runtime.own_tags,
+            wins=authority.owned(runtime, connection),
         )
         plan = Plan(runtime, connection, now)
         made: list[_Made] = []

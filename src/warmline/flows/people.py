@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -27,9 +27,24 @@ ADDRESSES_MAX = 100
 RETRIED_FOR = timedelta(days=1)
 
 
+# Field of the trigger map → what holds it here, for a field that the CRM is the authority on.
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "name": ("first_name", "last_name"),
+    "recruiter_owner": ("owner_name", "owner_email"),
+}
+
+
 class People:
-    def __init__(self, batch: Batch, *, is_crm: bool, own_tags: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        *,
+        is_crm: bool,
+        own_tags: Collection[str] = (),
+        wins: Collection[str] = (),
+    ) -> None:
         self._batch, self._is_crm, self._own_tags = batch, is_crm, own_tags
+        self._wins = {column for name in wins for column in _COLUMNS.get(name, ())}
         # Candidates known before who got an address: what waited for one can go.
         self.addressed: list[Candidate] = []
         # Candidates known before who got a record.
@@ -63,7 +78,8 @@ class People:
         if candidate.erased_at is not None:
             return False  # nothing more is kept of somebody who is gone
         newer = heard.at >= candidate.as_of and not self._may_be_late(heard, candidate)
-        changed |= self._say(heard, facts, candidate, newer=newer)
+        # What the CRM says of a person fills gaps: the ATS is its source, but for `wins`.
+        changed |= self._say(heard, facts, candidate, newer=newer and not self._is_crm)
         if self._addresses(heard, candidate, facts, newer=newer):
             changed = True
             self._unmarked.append((heard, candidate))
@@ -136,7 +152,11 @@ class People:
         if facts.created_at is not None:  # the oldest of the person's records
             since = candidate.sourced_at or facts.created_at
             self._batch.set(candidate, sourced_at=min(since, facts.created_at))
-        wanted = {k: v for k, v in said.items() if v and (newer or not getattr(candidate, k))}
+        wanted = {
+            k: v
+            for k, v in said.items()
+            if v and (newer or k in self._wins or not getattr(candidate, k))
+        }
         changed = self._batch.set(candidate, **wanted)
         if newer and (facts.first_name or facts.last_name or facts.emails):
             self._batch.set(candidate, as_of=heard.at)
