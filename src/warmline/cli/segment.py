@@ -10,10 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from warmline.cli.setup import err, out
@@ -40,22 +48,35 @@ def segment(loaded: Project, *, apply: bool, read: bool, moves: Path | None, as_
         if read:
             _read(runtime, progress)
         before = counts()
+        if runtime.stopping.is_set():
+            _stopped(0)
         with _moves(moves) as moved:
             found = _survey(runtime, progress, moved, write=apply)
         left, refused = _tag(runtime, progress) if apply else (0, 0)
     _show(runtime, found, before, apply=apply, as_json=as_json, left=left, refused=refused)
     if runtime.stopping.is_set():
-        tags = f"; {left:,} tags wait" if left else ""
-        err.print(f"stopped{tags}; run it again to go on where it stopped")
-        raise typer.Exit(130)
+        _stopped(left)
     if left or refused:
         raise typer.Exit(1)
 
 
+def _stopped(left: int) -> None:
+    tags = f"; {left:,} tags wait" if left else ""
+    err.print(f"stopped{tags}; run it again to go on where it stopped")
+    raise typer.Exit(130)
+
+
 @contextmanager
 def _stoppable(runtime: Runtime) -> Iterator[None]:
-    """Ctrl-C ends after the piece in hand."""
-    before = signal.signal(signal.SIGINT, lambda *_: runtime.stopping.set())
+    """Ctrl-C ends after the piece in hand, and a second one at once: the next run settles it."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if runtime.stopping.is_set():
+            raise KeyboardInterrupt
+        runtime.stopping.set()
+        err.print("ending after the piece in hand; Ctrl-C again breaks off")
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
@@ -82,7 +103,12 @@ def _read(runtime: Runtime, progress: Progress) -> None:
             _catch_up(runtime, name, progress)
             continue
         task = progress.add_task(f"reading {name}", total=None)
-        read_history(runtime, name, seen=lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
+        read_history(
+            runtime,
+            name,
+            seen=lambda n, task=task: progress.advance(task, n),  # type: ignore[misc]
+            sleep=_waits(runtime, name, progress, task),
+        )
         progress.update(task, description=f"taking in {name}")
         if runtime.stopping.is_set():
             return
@@ -91,13 +117,28 @@ def _read(runtime: Runtime, progress: Progress) -> None:
         progress.remove_task(task)
 
 
+def _waits(
+    runtime: Runtime, connection: str, progress: Progress, task: TaskID
+) -> Callable[[float], object]:
+    """A wait that the vendor asks for: shown, and ended by Ctrl-C."""
+
+    def wait(seconds: float) -> None:
+        before = progress.tasks[progress.task_ids.index(task)].description
+        progress.update(task, description=f"{connection} asks to wait {seconds:.0f} s")
+        runtime.stopping.wait(seconds)
+        progress.update(task, description=before)
+
+    return wait
+
+
 def _catch_up(runtime: Runtime, connection: str, progress: Progress) -> None:
     """What changed since, unless a running Warmline asks for it anyway: days may lie between a
     first look and `--apply`, and whoever came in them is to be tagged too."""
     try:
         with SoleRunner():
             task = progress.add_task(f"reading what changed in {connection}", total=None)
-            poll(runtime, connection, seen=lambda n: progress.advance(task, n))
+            waits = _waits(runtime, connection, progress, task)
+            poll(runtime, connection, seen=lambda n: progress.advance(task, n), sleep=waits)
             progress.remove_task(task)
     except WarmlineError:
         return
