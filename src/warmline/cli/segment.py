@@ -10,10 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from warmline.cli.setup import err, out
@@ -23,7 +31,7 @@ from warmline.core.errors import WarmlineError
 from warmline.core.segments import Segment
 from warmline.flows import first_sync, tag_all
 from warmline.flows.everybody import Survey, survey
-from warmline.flows.reconcile import history_is_read, read_history
+from warmline.flows.reconcile import history_is_read, poll, read_history
 from warmline.flows.runtime import Runtime, build
 from warmline.flows.segment import Move, counts
 from warmline.store.db import writing
@@ -40,21 +48,35 @@ def segment(loaded: Project, *, apply: bool, read: bool, moves: Path | None, as_
         if read:
             _read(runtime, progress)
         before = counts()
+        if runtime.stopping.is_set():
+            _stopped(0)
         with _moves(moves) as moved:
             found = _survey(runtime, progress, moved, write=apply)
         left, refused = _tag(runtime, progress) if apply else (0, 0)
     _show(runtime, found, before, apply=apply, as_json=as_json, left=left, refused=refused)
     if runtime.stopping.is_set():
-        err.print("stopped; run it again to go on where it stopped")
-        raise typer.Exit(130)
+        _stopped(left)
     if left or refused:
         raise typer.Exit(1)
 
 
+def _stopped(left: int) -> None:
+    tags = f"; {left:,} tags wait" if left else ""
+    err.print(f"stopped{tags}; run it again to go on where it stopped")
+    raise typer.Exit(130)
+
+
 @contextmanager
 def _stoppable(runtime: Runtime) -> Iterator[None]:
-    """Ctrl-C ends after the piece in hand."""
-    before = signal.signal(signal.SIGINT, lambda *_: runtime.stopping.set())
+    """Ctrl-C ends after the piece in hand, and a second one at once: the next run settles it."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if runtime.stopping.is_set():
+            raise KeyboardInterrupt
+        runtime.stopping.set()
+        err.print("ending after the piece in hand; Ctrl-C again breaks off")
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
@@ -73,18 +95,54 @@ def _progress() -> Progress:
 
 
 def _read(runtime: Runtime, progress: Progress) -> None:
-    """Once: everybody whom the ATS has."""
+    """Once: everybody whom the ATS has. After that, what changed since."""
     for name in runtime.connections_that("lists_changes"):
-        if runtime.role(name) != "ats" or history_is_read(name):
+        if runtime.role(name) != "ats":
+            continue
+        if history_is_read(name):
+            _catch_up(runtime, name, progress)
             continue
         task = progress.add_task(f"reading {name}", total=None)
-        read_history(runtime, name, seen=lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
+        read_history(
+            runtime,
+            name,
+            seen=lambda n, task=task: progress.advance(task, n),  # type: ignore[misc]
+            sleep=_waits(runtime, name, progress, task),
+        )
         progress.update(task, description=f"taking in {name}")
         if runtime.stopping.is_set():
             return
         if not drain_alone(runtime):
             _wait_for(runtime, name, progress)
         progress.remove_task(task)
+
+
+def _waits(
+    runtime: Runtime, connection: str, progress: Progress, task: TaskID
+) -> Callable[[float], object]:
+    """A wait that the vendor asks for: shown, and ended by Ctrl-C."""
+
+    def wait(seconds: float) -> None:
+        before = progress.tasks[progress.task_ids.index(task)].description
+        progress.update(task, description=f"{connection} asks to wait {seconds:.0f} s")
+        runtime.stopping.wait(seconds)
+        progress.update(task, description=before)
+
+    return wait
+
+
+def _catch_up(runtime: Runtime, connection: str, progress: Progress) -> None:
+    """What changed since, unless a running Warmline asks for it anyway: days may lie between a
+    first look and `--apply`, and whoever came in them is to be tagged too."""
+    try:
+        with SoleRunner():
+            task = progress.add_task(f"reading what changed in {connection}", total=None)
+            waits = _waits(runtime, connection, progress, task)
+            poll(runtime, connection, seen=lambda n: progress.advance(task, n), sleep=waits)
+            progress.remove_task(task)
+    except WarmlineError:
+        return
+    drain_alone(runtime)
 
 
 def _wait_for(runtime: Runtime, connection: str, progress: Progress) -> None:
@@ -215,9 +273,16 @@ def _show(
             moves.add_row(was or "nowhere yet", to, f"{n:,}")
         out.print(moves)
     for name, n in tags.items():
-        out.print(f"{name}: {n:,} records do not carry the tag of their segment")
+        lack = (
+            "record does not carry the tag of its"
+            if n == 1
+            else "records do not carry the tag of their"
+        )
+        out.print(f"{name}: {n:,} {lack} segment")
     if not apply:
         out.print("nothing was written; `warmline segment --apply` keeps this and writes the tags")
+    elif runtime.stopping.is_set():
+        return
     elif left or refused:
         err.print(
             f"{left:,} tags wait and {refused:,} were refused: see the incidents on the overview, "
