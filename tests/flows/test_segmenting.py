@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import House
 from warmline.core.engagement import CONFIDENCE, HUMAN
+from warmline.core.errors import Throttled
 from warmline.core.events import EventKind
 from warmline.core.segments import Segment
 from warmline.flows import first_sync, interpret, tag_all
@@ -233,6 +234,28 @@ def test_the_whole_history_is_read_and_sets_off_nothing(closed: House) -> None:
         assert action.event.occurred_at >= since
     assert Action.objects.filter(kind="contact.upsert").count() < 3
     assert read_history(house.runtime, "ats") == 0  # it is read once
+
+
+def test_a_vendor_that_asks_to_wait_is_waited_for_until_all_is_read(closed: House) -> None:
+    house = closed
+    greenhouse = house.box.greenhouse
+    people = greenhouse.add_history(60, seed=3)
+    greenhouse.rate_limit = 9  # calls in 30 seconds
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        house.clock.move(seconds=seconds)
+
+    with pytest.raises(Throttled):
+        read_history(house.runtime, "ats")
+    assert not history_is_read("ats")
+    read_history(house.runtime, "ats", sleep=sleep)
+    assert history_is_read("ats")
+    assert slept
+    while interpret.drain(house.runtime, "ats"):
+        pass
+    assert Candidate.objects.count() == len(people)
 
 
 def test_an_application_of_a_moment_ago_is_welcomed_though_the_history_read_it_first(

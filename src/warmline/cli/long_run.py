@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -20,8 +21,15 @@ LOOK_EVERY_S = 1.0
 
 @contextmanager
 def stoppable(runtime: Runtime) -> Iterator[None]:
-    """Ctrl-C ends after the piece in hand."""
-    before = signal.signal(signal.SIGINT, lambda *_: runtime.stopping.set())
+    """Ctrl-C ends after the piece in hand, and a second one at once: the next run settles it."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if runtime.stopping.is_set():
+            raise KeyboardInterrupt
+        runtime.stopping.set()
+        err.print("ending after the piece in hand; Ctrl-C again breaks off")
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:

@@ -6,13 +6,13 @@ import csv
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import typer
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from warmline.cli.long_run import LOOK_EVERY_S, alone_or_watching, progress_bars, sleeper, stoppable
@@ -38,16 +38,22 @@ def segment(loaded: Project, *, apply: bool, read: bool, moves: Path | None, as_
         if read:
             _read(runtime, progress)
         before = counts()
+        if runtime.stopping.is_set():
+            _stopped(0)
         with _moves(moves) as moved:
             found = _survey(runtime, progress, moved, write=apply)
         left, refused = _tag(runtime, progress) if apply else (0, 0)
     _show(runtime, found, before, apply=apply, as_json=as_json, left=left, refused=refused)
     if runtime.stopping.is_set():
-        tags = f"; {left:,} tags wait" if left else ""
-        err.print(f"stopped{tags}; run it again to go on where it stopped")
-        raise typer.Exit(130)
+        _stopped(left)
     if left or refused:
         raise typer.Exit(1)
+
+
+def _stopped(left: int) -> None:
+    tags = f"; {left:,} tags wait" if left else ""
+    err.print(f"stopped{tags}; run it again to go on where it stopped")
+    raise typer.Exit(130)
 
 
 def _read(runtime: Runtime, progress: Progress) -> None:
@@ -59,7 +65,12 @@ def _read(runtime: Runtime, progress: Progress) -> None:
             _catch_up(runtime, name, progress)
             continue
         task = progress.add_task(f"reading {name}", total=None)
-        read_history(runtime, name, seen=lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
+        read_history(
+            runtime,
+            name,
+            seen=lambda n, task=task: progress.advance(task, n),  # type: ignore[misc]
+            sleep=_waits(runtime, name, progress, task),
+        )
         progress.update(task, description=f"taking in {name}")
         if runtime.stopping.is_set():
             return
@@ -68,13 +79,28 @@ def _read(runtime: Runtime, progress: Progress) -> None:
         progress.remove_task(task)
 
 
+def _waits(
+    runtime: Runtime, connection: str, progress: Progress, task: TaskID
+) -> Callable[[float], object]:
+    """A wait that the vendor asks for: shown, and ended by Ctrl-C."""
+
+    def wait(seconds: float) -> None:
+        before = progress.tasks[progress.task_ids.index(task)].description
+        progress.update(task, description=f"{connection} asks to wait {seconds:.0f} s")
+        runtime.stopping.wait(seconds)
+        progress.update(task, description=before)
+
+    return wait
+
+
 def _catch_up(runtime: Runtime, connection: str, progress: Progress) -> None:
     """What changed since, unless a running Warmline asks for it anyway: days may lie between a
     first look and `--apply`, and whoever came in them is to be tagged too."""
     try:
         with SoleRunner():
             task = progress.add_task(f"reading what changed in {connection}", total=None)
-            poll(runtime, connection, seen=lambda n: progress.advance(task, n))
+            waits = _waits(runtime, connection, progress, task)
+            poll(runtime, connection, seen=lambda n: progress.advance(task, n), sleep=waits)
             progress.remove_task(task)
     except WarmlineError:
         return

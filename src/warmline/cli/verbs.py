@@ -178,7 +178,7 @@ def drain_alone(runtime: Runtime) -> bool:
     try:
         with SoleRunner():
             for name in runtime.connections_that("parses"):
-                while interpret.drain(runtime, name):
+                while not runtime.stopping.is_set() and interpret.drain(runtime, name):
                     pass
     except WarmlineError:
         return False

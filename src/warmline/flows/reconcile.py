@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from warmline.core.errors import AuthFailed, Throttled, WarmlineError
 from warmline.flows.incidents import (
@@ -20,6 +20,11 @@ from warmline.store.models import Cursor, Delivery
 
 log = logging.getLogger("warmline.reconcile")
 
+Sleep = Callable[[float], object]
+# A vendor that asks to wait so often without a page between is not going to give one.
+WAITS_MAX = 20
+WAIT_S_MAX = 120.0
+
 
 def poll(
     runtime: Runtime,
@@ -27,12 +32,13 @@ def poll(
     *,
     channel: Channel = Channel.POLL,
     seen: Callable[[int], None] = lambda records: None,
+    sleep: Sleep | None = None,
 ) -> int:
     """Read every stream from its cursor on. Returns how many records came that were not known.
 
     A page's records and the cursor after it are one commit: a kill repeats at most the page in
     hand. Trouble is an incident; the next poll goes on where this one stopped. `seen` is told the
-    number of records of each page.
+    number of records of each page. With `sleep`, a vendor that asks to wait is waited for.
     """
     connector = runtime.connectors[connection]
     total = 0
@@ -41,8 +47,7 @@ def poll(
             cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
             if made and channel is Channel.POLL:
                 cursor.position = connector.start(now=runtime.now())
-            for fresh in _sweep(runtime, connection, stream, cursor, channel, seen):
-                total += fresh
+            total += _sweep(runtime, connection, stream, cursor, channel, seen, sleep)
             if runtime.stopping.is_set():
                 return total
     except WarmlineError as error:
@@ -87,10 +92,12 @@ def read_history(
     connection: str,
     *,
     seen: Callable[[int], None] = lambda records: None,
+    sleep: Sleep | None = None,
 ) -> int:
     """Read every record there is, once, to know who is there: what happened long ago sets off
     nothing. Returns how many records came. Resumable: a kill repeats at most the page in hand.
-    Raises WarmlineError for what the other side says."""
+    Raises WarmlineError for what the other side says; with `sleep`, it is waited for where it asks
+    for that, as every ATS of some size does."""
     connector = runtime.connectors[connection]
     for stream in connector.streams():  # what changes meanwhile is for the polls
         cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
@@ -104,16 +111,7 @@ def read_history(
         )
         if cursor.position == _READ:
             continue
-        done = False
-        while not done and not runtime.stopping.is_set():
-            try:
-                for fresh in _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen):
-                    total += fresh
-                done = True
-            except Throttled as error:
-                if error.after_s > PACED_S:
-                    raise
-                runtime.stopping.wait(error.after_s)  # its own pace: the sweep goes on from there
+        total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen, sleep)
         if runtime.stopping.is_set():
             return total
         with writing():
@@ -137,15 +135,32 @@ def _sweep(
     cursor: Cursor,
     channel: Channel,
     seen: Callable[[int], None],
-) -> Iterator[int]:
-    """Keep page after page of one stream. Yields how many records of each were not known."""
-    pages = runtime.connectors[connection].changes(stream, cursor.position, now=runtime.now())
-    for page in pages:
-        fresh = _keep(runtime, connection, cursor, page, channel)
-        seen(len(page.records))
-        yield fresh
-        if runtime.stopping.is_set():
-            break
+    sleep: Sleep | None,
+) -> int:
+    """Keep page after page of one stream. Returns how many records were not known."""
+    fresh = waits = 0
+    while True:
+        try:
+            pages = runtime.connectors[connection].changes(
+                stream, cursor.position, now=runtime.now()
+            )
+            for page in pages:
+                fresh += _keep(runtime, connection, cursor, page, channel)
+                waits = 0
+                seen(len(page.records))
+                if runtime.stopping.is_set():
+                    break
+            return fresh
+        except Throttled as error:
+            waits += 1
+            pace = runtime.stopping.wait if error.after_s <= PACED_S else None
+            # A history is read to its end; a poll goes on with the next one.
+            wait = sleep or (pace if channel is Channel.HISTORY else None)
+            if wait is None or waits > WAITS_MAX:
+                raise
+            wait(min(error.after_s, WAIT_S_MAX))
+            if runtime.stopping.is_set():
+                return fresh
 
 
 def _keep(runtime: Runtime, connection: str, cursor: Cursor, page: Page, channel: Channel) -> int:
