@@ -16,14 +16,14 @@ from tests.postgres import WHY_NOT
 
 from bench import machine
 from bench.data import BACKFILL, CANDIDATES, EXPORT_PEOPLE, audited, backfilled, segmented
-from bench.identity.__main__ import PEOPLE, held_against_truth
+from bench.identity.__main__ import held_against_truth
 from bench.kept import keep, table
 from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
 
 RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
 # The same on either store, or without one.
 DATA: dict[str, Callable[[Say], list[Figure]]] = {
-    "identity": lambda say: held_against_truth("test", PEOPLE)[0],
+    "identity": lambda say: held_against_truth("test", EXPORT_PEOPLE)[0],
     "audit": lambda say: audited(EXPORT_PEOPLE, say),
     "backfill": lambda say: backfilled(BACKFILL, say),
     "segments": lambda say: segmented(CANDIDATES, say),
