@@ -1,0 +1,192 @@
+"""Every call of a connector answered in every way: statuses, timeouts, and nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from warmline.core.actions import Action
+from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure
+from warmline.core.outcomes import Outcome, OutcomeKind
+from warmline.testing.contract.between import ANSWERS, RETRY_AFTER_S, Answer, Call, Way
+from warmline.testing.contract.suite import (
+    PATIENT_S,
+    TIMEOUT_S,
+    Breach,
+    Result,
+    Scene,
+    Subject,
+    check,
+    require,
+)
+
+ALLOWED = (AuthFailed, Throttled, Unreachable, Unsure)
+DONE = (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE)
+NOT_DONE = (OutcomeKind.LATER, OutcomeKind.REFUSED, OutcomeKind.SKIPPED)
+CALLS_MAX = 20  # of one apply, struck one by one
+NEXT_CASE_S = 7200.0  # whatever was asked to be waited for is over
+
+
+@dataclass(frozen=True)
+class Case:
+    """One apply with one call struck, and what came of it. `genuine`: what the vendor answers to
+    that call when nobody strikes it; `before`: whether an earlier call had written something."""
+
+    scene: Scene
+    answer: Answer
+    number: int
+    genuine: Call
+    actions: Sequence[Action]
+    result: Result
+    is_write: bool
+    before: bool
+
+    @property
+    def where(self) -> str:
+        path = self.genuine.path.partition("?")[0]
+        kinds = ", ".join(sorted({action.kind for action in self.actions}))
+        return f"{kinds}: call {self.number} ({self.genuine.method} {path}) {self.answer.name}"
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [] if self.result.error else self.result.value
+
+
+@check("applies_actions")
+def every_answer_is_told_truly(subject: Subject) -> None:
+    """The whole table, at every call of an apply, for each kind of action."""
+    with subject.scene() as scene:
+        for kind in scene.place.samples:
+            calls = _clear_run(scene, kind)
+            for answer in ANSWERS:
+                _strike_each(scene, kind, calls, answer)
+
+
+def _clear_run(scene: Scene, kind: object) -> list[Call]:
+    """The calls of an apply where nothing is struck."""
+    scene.between.play()
+    with scene.connector() as made:
+        made.apply(_two(scene, kind, made.batch_max()))
+    calls = list(scene.between.calls)
+    require(0 < len(calls) <= CALLS_MAX, f"{kind}: {len(calls)} calls for two actions")
+    return calls
+
+
+def _two(scene: Scene, kind: object, limit: int) -> list[Action]:
+    sample = scene.place.samples[kind]  # type: ignore[index]
+    return scene.know([sample.make() for _ in range(min(2, limit))])
+
+
+def _strike_each(scene: Scene, kind: object, calls: list[Call], answer: Answer) -> None:
+    hangs = answer.way in (Way.HANG, Way.HANG_AFTER)
+    # One connector for all its cases: what it keeps from a case before must not make it lie. But
+    # what it keeps must be as old as in the clear run: the clock moves by hours.
+    for number, genuine in enumerate(calls):
+        with scene.connector(TIMEOUT_S if hangs else PATIENT_S) as made:
+            actions = _two(scene, kind, made.batch_max())
+            scene.between.strike(number, answer, ever_after=answer.status == 401)
+            result = scene.try_(lambda: made.apply(actions))  # noqa: B023
+            seen = scene.between.calls
+            reached = number < len(seen) and (seen[number].method, _bare(seen[number].path)) == (
+                genuine.method,
+                _bare(genuine.path),
+            )
+            is_write = reached and scene.writes(number)
+            before = any(scene.writes(earlier) for earlier in range(min(number, len(seen))))
+        scene.clock.move(NEXT_CASE_S)
+        if reached:
+            _judge(Case(scene, answer, number, genuine, actions, result, is_write, before))
+
+
+def _judge(case: Case) -> None:
+    error = case.result.error
+    if error is not None:
+        if not isinstance(error, ALLOWED):
+            raise Breach(f"{case.where}: raised {type(error).__name__}: {error}") from error
+    else:
+        _one_each(case)
+    _nothing_unconfirmed(case)
+    if case.answer.lost:
+        _doubt(case)
+    if case.answer.status == 429:
+        _waits(case)
+    if case.answer.status == 401:
+        _credentials(case)
+
+
+def _one_each(case: Case) -> None:
+    found = case.result.value
+    held = isinstance(found, list) and all(isinstance(one, Outcome) for one in found)
+    require(held, f"{case.where}: apply gave {type(found).__name__}, expected a list of outcomes")
+    require(
+        len(found) == len(case.actions),
+        f"{case.where}: {len(found)} outcomes for {len(case.actions)} actions",
+    )
+
+
+def _nothing_unconfirmed(case: Case) -> None:
+    """Done is what the vendor has. Where the struck answer is the very one that the vendor gives,
+    nobody could tell."""
+    if case.answer.status == case.genuine.status and not case.genuine.body:
+        return
+    for action, outcome in zip(case.actions, case.outcomes, strict=bool(case.outcomes)):
+        if outcome.kind in DONE:
+            require(case.scene.holds(action), f"{case.where}: {outcome.kind}, and it is not so")
+
+
+def _doubt(case: Case) -> None:
+    """A write without an answer may have happened; a read without one has changed nothing."""
+    kinds = [outcome.kind for outcome in case.outcomes]
+    unsure = isinstance(case.result.error, Unsure) or OutcomeKind.UNKNOWN in kinds
+    if not case.is_write:
+        held = case.before or not unsure
+        require(held, f"{case.where}: in doubt, though nothing was written")
+        return
+    told = {case.result.error.__class__.__name__} if case.result.error else set(kinds)
+    # Whoever looked and found it there may say done: that was held against the vendor above.
+    held = unsure or (bool(kinds) and all(kind in DONE for kind in kinds))
+    require(held, f"{case.where}: {sorted(told)}, expected Unsure or unknown")
+    for action, outcome in zip(case.actions, case.outcomes, strict=False):
+        if outcome.kind in NOT_DONE:
+            happened = case.scene.holds(action)
+            require(not happened, f"{case.where}: {outcome.kind}, and it has happened")
+
+
+def _waits(case: Case) -> None:
+    error = case.result.error
+    if error is not None:
+        held = isinstance(error, Throttled)
+        require(held, f"{case.where}: raised {type(error).__name__}, expected Throttled")
+        waits = [error.after_s] if isinstance(error, Throttled) else []
+    else:
+        later = [one for one in case.outcomes if one.kind is OutcomeKind.LATER]
+        done = all(outcome.kind in DONE for outcome in case.outcomes)
+        require(later or done, f"{case.where}: expected Throttled, or some outcome `later`")
+        require(
+            all(one.after_s is not None for one in later),
+            f"{case.where}: `later` without the seconds to wait",
+        )
+        waits = [one.after_s for one in later if one.after_s is not None]
+    for after_s in waits:
+        require(after_s > 0, f"{case.where}: to wait {after_s:g} s")
+        if "retry-after" in case.answer.headers:
+            held = abs(after_s - RETRY_AFTER_S) < 0.01
+            require(held, f"{case.where}: to wait {after_s:g} s, the vendor said {RETRY_AFTER_S:g}")
+
+
+def _credentials(case: Case) -> None:
+    """From the first call on: AuthFailed. After something was decided: that, or a reason that
+    tells it."""
+    error = case.result.error
+    if error is not None or case.number == 0:
+        held = isinstance(error, AuthFailed) or (isinstance(error, Unsure) and case.before)
+        told = type(error).__name__ if error else [one.kind for one in case.outcomes]
+        require(held, f"{case.where}: {told}, expected AuthFailed")
+        return
+    for outcome in case.outcomes:
+        held = outcome.kind in DONE or "401" in outcome.reason
+        require(held, f"{case.where}: {outcome.kind} without the reason: {outcome.reason!r}")
+
+
+def _bare(path: str) -> str:
+    return path.partition("?")[0]
