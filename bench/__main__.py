@@ -15,7 +15,7 @@ from tests.harness import TooSlowError
 from tests.postgres import WHY_NOT
 
 from bench import machine
-from bench.data import CANDIDATES, EXPORT_PEOPLE, audited, segmented
+from bench.data import BACKFILL, CANDIDATES, EXPORT_PEOPLE, audited, backfilled, segmented
 from bench.identity.__main__ import PEOPLE, held_against_truth
 from bench.kept import keep, table
 from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
@@ -25,6 +25,7 @@ RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
 DATA: dict[str, Callable[[Say], list[Figure]]] = {
     "identity": lambda say: held_against_truth("test", PEOPLE)[0],
     "audit": lambda say: audited(EXPORT_PEOPLE, say),
+    "backfill": lambda say: backfilled(BACKFILL, say),
     "segments": lambda say: segmented(CANDIDATES, say),
 }
 STEADY_S = 30

@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 
 _HOME = Path(tempfile.mkdtemp(prefix="wl-tests-"))
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has a ledger of its own; what stands there is the one that started it.
+    os.environ.pop("WARMLINE_PROJECT", None)
+    os.environ.pop("WARMLINE_DATABASE_URL", None)
 os.environ.setdefault("WARMLINE_PROJECT", str(_HOME))
 os.environ.setdefault("WARMLINE_SECRET_KEY", "a key of the tests")
 os.environ.setdefault("WARMLINE_DATABASE_URL", f"sqlite:///{_HOME}/ledger.sqlite3")

@@ -27,7 +27,9 @@ from warmline.core.actions import FIELDS, ActionKind
 from warmline.core.outcomes import OutcomeKind
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
-from warmline.flows import act, intake, interpret, links, send
+from warmline.flows import act, alerts, incidents, intake, interpret, links, send, watch
+from warmline.flows.exchanges import LONG_TRIES
+from warmline.kit import exchange, redaction
 from warmline.kit.http import TIMEOUT_S
 from warmline.kit.manifest import manifests
 from warmline.ports import CAPABILITIES, Channel, Verdict
@@ -175,7 +177,10 @@ def test_every_kind_of_incident_stands_in_the_reference() -> None:
     found = set(re.findall(r"open_incident\(\s*f?\"([^\"]+)\"", source))
     helpers = r"(?:return|else) f\"(no-address:[^\"]+|\{target\}:trouble|action:[^\"]+)\""
     found |= set(re.findall(helpers, source))
-    strangers = re.findall(r"turned_away\(\s*connection,\s*\"([^\"]+)\"", source)
+    seen = re.findall(r"(?:Seen\(\s*f|OVERDUE_KEY = )\"([^\"]+)\"", source)
+    assert len(seen) == 4, "what the watch sees"
+    found |= set(seen)
+    strangers = re.findall(r"turned_away\(\s*runtime,\s*connection,\s*\"([^\"]+)\"", source)
     found |= {f"{{connection}}:{kind}" for kind in strangers}
     assert len(found) >= 11, "the patterns above find the keys no more"
     for key in found:
@@ -236,6 +241,16 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
             "a mail that is overdue is held after",
             [f"{whole(policy.OVERDUE_AFTER, DAY)} days"],
         ),
+        (
+            "an exchange of a failed action",
+            [
+                f"of {exchange.CALLS_MAX};",
+                f"{exchange.BODY_CHARS_MAX} characters of each body",
+                f"{redaction.ITEMS_MAX} items",
+                f"{redaction.TEXT_CHARS_MAX} characters of a text",
+            ],
+        ),
+        ("tries after which an action that is put off keeps its call", [f"{LONG_TRIES} |"]),
         ("an unsubscribe link", [f"{whole(links.UNSUBSCRIBE_FOR, DAY)} days"]),
         (
             "a letter with its layout",
@@ -244,6 +259,19 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
                 f"{mail_liquid.VALUE_CHARS_MAX} characters",
                 f"{mail_liquid.LOOP_ITERATIONS_MAX} rounds",
             ],
+        ),
+        (
+            "an alert",
+            [
+                f"{whole(incidents.TELL_AFTER, SECOND)} s",
+                f"{whole(alerts.APART, SECOND)} s",
+                f"{alerts.GIVE_UP_AFTER / timedelta(hours=1):g} h",
+                f"{alerts.RETRY_S_MAX:g} s",
+            ],
+        ),
+        (
+            "the watch (`quiet`, `lag`, `error-rate`, `overdue`)",
+            [f"{whole(watch.EVERY, SECOND)} s"],
         ),
         ("a vendor's answer", [f"{TIMEOUT_S:g} s"]),
         ("age of a webhook signed by HubSpot", [f"{hubspot_webhooks.AGE_S_MAX} s"]),
@@ -275,6 +303,9 @@ WORDS: list[tuple[str, type[StrEnum]]] = [
     ("Message statuses", statuses.MessageStatus),
     ("Suppression reasons", statuses.SuppressionReason),
     ("Incident statuses", statuses.IncidentStatus),
+    ("Alert kinds", statuses.AlertKind),
+    ("Alert statuses", statuses.AlertStatus),
+    ("Pause scopes", statuses.PauseScope),
     ("Identity kinds", statuses.IdentityKind),
     ("Likeness statuses", statuses.LikenessStatus),
     ("Rules for unknown messages", UnknownRule),

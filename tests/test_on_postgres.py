@@ -22,6 +22,12 @@ WITHOUT = [
 ]
 
 
+def _outside() -> dict[str, str]:
+    """This environment, without what makes a process a worker of this run."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST_")}
+
+
+@pytest.mark.timeout(2400)  # many tests in one
 @pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 def test_the_ledgers_tests_hold_on_postgresql() -> None:
     with server() as url:
@@ -39,7 +45,7 @@ def test_the_ledgers_tests_hold_on_postgresql() -> None:
                 *(f"--ignore={path}" for path in WITHOUT),
             ],
             cwd=ROOT,
-            env={**os.environ, "WARMLINE_DATABASE_URL": f"{url}/warmline"},
+            env={**_outside(), "WARMLINE_DATABASE_URL": f"{url}/warmline"},
             capture_output=True,
             text=True,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Simulators, clean_environment, make_project
+from warmline.cli.setup import is_interrupt
 
 HEADER = "Candidate ID,Name,Email,Job,Stage,Recruiter\n"
 ROWS = "1,Ada King,ada@example.org,Cook,Screen,Rita\n2,Bo Lind,,Cook,Screen,Rita\n"
@@ -39,6 +40,7 @@ def test_a_newcomer_audits_an_export_without_a_project(export: Path, tmp_path: P
     done = warmline(tmp_path, "audit", "people.csv")
     assert done.returncode == 0, done.stderr
     assert "2 records, 2 applications, 2 people" in done.stdout
+    assert "read as CSV, utf-8" in done.stdout
     assert "ready to sync: 1 of 2 (50 %)" in done.stdout
     assert "No e-mail address" in done.stdout
     report = tmp_path / "audit" / "people.csv" / "report.html"
@@ -110,7 +112,8 @@ def test_columns_are_mapped_on_the_command_line_and_in_a_file(tmp_path: Path) ->
     assert json.loads(done.stdout)["source"]["columns"] == {"name": "Wer", "email": "E-mail privé"}
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["sorting out", "finding who is who"])
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, phase: str) -> None:
     path = tmp_path / "people.csv"
     rows = "".join(f"{n},Ada K{n},a{n}@example.org,Cook,Screen,Rita\n" for n in range(50_000))
     path.write_text(HEADER + rows, encoding="utf-8")
@@ -124,7 +127,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     ) as running:
         assert running.stderr is not None
         for line in running.stderr:
-            if "finding who is who" in line:
+            if phase in line:
                 break
         os.kill(running.pid, signal.SIGINT)
         rest = running.stderr.read()
@@ -135,6 +138,35 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     done = warmline(tmp_path, "audit", "people.csv")
     assert done.returncode == 0, done.stderr
     assert "50,000 records" in done.stdout
+
+
+def test_ctrl_c_within_a_query_is_no_fault_of_ours() -> None:
+    query = RuntimeError("Query interrupted")  # as DuckDB says it
+    assert is_interrupt(query)
+    wrapped = ValueError("Error executing the following sql")  # as Splink does
+    wrapped.__cause__ = query
+    assert is_interrupt(wrapped)
+    assert not is_interrupt(RuntimeError("the query is no query"))
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    export: Path, tmp_path: Path
+) -> None:
+    done = warmline(tmp_path, "audit", "people.csv", "--out", "people.csv/report")
+    assert done.returncode == 2
+    assert "people.csv is a file; expected a folder" in done.stderr
+    assert "reading" not in done.stderr
+
+
+def test_a_folder_that_was_there_keeps_its_mode(export: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    done = warmline(tmp_path, "audit", "people.csv", "--out", "shared")
+    assert done.returncode == 0, done.stderr
+    assert shared.stat().st_mode & 0o777 == 0o755
+    assert (shared / "report.html").stat().st_mode & 0o077 == 0
+    assert (shared / "findings").stat().st_mode & 0o077 == 0
 
 
 def test_a_connection_is_audited_through_its_api(tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def test_json_alone_stands_on_standard_output(check: Run, box: Sandbox) -> None:
     said = check("--json")
     assert (said.code, said.err) == (1, "")
     told = json.loads(said.out)
-    assert set(told) == {"ok", "asked", "to_mend", "unseen", "connections", "webhooks"}
+    parts = {"connections", "webhooks", "alerts"}
+    assert set(told) == {"ok", "asked", "to_mend", "unseen", *parts}
     assert told["ok"] is False
     assert told["to_mend"] == 2
     assert list(told["connections"]) == ["ats", "crm", "mail", "export"]

@@ -162,6 +162,7 @@ def _good() -> Found:
     return Found(
         applicants=[ada, ben, cleo],
         applications=4,
+        in_the_week=4,
         days=dict(_DAYS),
         contacts=[
             Contact("1", ("ada@example.com",), {}),

@@ -49,6 +49,41 @@ def test_the_triggers_of_the_starter_have_stable_names(folder: Folder) -> None:
 
 # Each fault: what stands in the file, what stands there instead, and words that must be said.
 FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "an alert URL in the file": (
+        "\ncontent:", "\nalerts: {to: ['slack://TOKENA/TOKENB']}\ncontent:",
+        ("alerts.to holds something that is no name", "WARMLINE_ALERTS_SLACK"),
+    ),
+    "an alert URL in place of the list": (
+        "\ncontent:", "\nalerts: {to: 'slack://TOKENA/TOKENB'}\ncontent:", ("is no name",),
+    ),
+    "an alert channel twice": (
+        "\ncontent:", "\nalerts: {to: [pager, PAGER]}\ncontent:", ("'PAGER' twice",),
+    ),
+    "an alert channel called mail": (
+        "\ncontent:", "\nalerts: {to: [mail]}\ncontent:", ("alerts.to names 'mail'",),
+    ),
+    "an alert channel without its URL": (
+        "\ncontent:", "\nalerts: {to: [pager]}\ncontent:",
+        ("WARMLINE_ALERTS_PAGER is not set", "WARMLINE_ALERTS_PAGER_FILE"),
+    ),
+    "an alert address that is none": (
+        "\ncontent:", "\nalerts: {mail: ops}\ncontent:", ("alerts.mail is 'ops'",),
+    ),
+    "reminders out of bounds": (
+        "\ncontent:", "\nalerts: {reminder_hours: 0}\ncontent:", ("alerts.reminder_hours", "0"),
+    ),
+    "silence of nobody": (
+        "\ncontent:", "\nalerts: {quiet: {ads: 5}}\ncontent:", ("alerts.quiet names 'ads'",),
+    ),
+    "silence below zero": (
+        "\ncontent:", "\nalerts: {quiet: {ats: -1}}\ncontent:", ("alerts.quiet.ats is -1",),
+    ),
+    "silence that is no number": (
+        "\ncontent:", "\nalerts: {quiet: {ats: .nan}}\ncontent:", ("alerts.quiet.ats is nan",),
+    ),
+    "an unknown setting of alerts": (
+        "\ncontent:", "\nalerts: {too: [x]}\ncontent:", ("alerts.too", "not a setting"),
+    ),
     "not YAML": ("company: Northwind", "company: [Northwind", ("is not YAML here",)),
     "a tab": ("company: Northwind", "\tcompany: Northwind", ("is not YAML here",)),
     "a key twice": (
@@ -108,10 +143,11 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "an unknown sequence": (
         "with: {sequence: welcome}", "with: {sequence: wellcome}",
-        ("'wellcome'", "expected one of ['welcome']"),
+        ("'wellcome'", "expected one of ['silver-medalist', 'welcome']"),
     ),
     "an enrolment in no sequence": (
-        "with: {sequence: welcome}", "with: {}", ("''", "expected one of ['welcome']"),
+        "with: {sequence: welcome}", "with: {}",
+        ("''", "expected one of ['silver-medalist', 'welcome']"),
     ),
     "an unknown option": (
         "with: {sequence: welcome}", "with: {sequence: welcome, delay: soon}",
@@ -128,6 +164,18 @@ FAULTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "an event of a system that tells none": (
         ROW, ROW.replace("from: ats", "from: mail"), ("from is 'mail'", "expected one of"),
+    ),
+    "an event that its system never tells": (
+        ROW, ROW.replace("application.submitted", "message.clicked"),
+        ("on is message.clicked, which 'ats' never tells", "application.submitted"),
+    ),
+    "an authority on nothing": (
+        "poll_minutes: 5", "poll_minutes: 5\nauthority: {email: crm}",
+        ("authority names 'email'", "recruiter_owner"),
+    ),
+    "an authority that is no system": (
+        "poll_minutes: 5", "poll_minutes: 5\nauthority: {recruiter_owner: attio}",
+        ("authority.recruiter_owner is 'attio'", "expected one of"),
     ),
     "mail by a system that sends none": (
         "  connection: mail", "  connection: crm",
@@ -190,7 +238,32 @@ def test_a_condition_that_is_not_cel_is_named_with_its_line(folder: Folder) -> N
     line = folder.edit('stage.kind in ["interview", "final"]', "stage.kind in [")
     error = folder.fault()
     assert error.line == line
-    assert "when is not CEL" in str(error)
+    assert "when is 'stage.kind in ['" in str(error)
+    assert "expected true or false in CEL over event.kind" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("stage.knid == 'final'", "knid"),
+        ("stge.kind == 'final'", "stge"),
+        ("stage.kind", "it gives str and not true or false"),
+        ("candidate.name > 3", "name"),
+    ],
+)
+def test_a_condition_that_can_never_hold_is_refused(folder: Folder, when: str, said: str) -> None:
+    line = folder.edit('stage.kind in ["interview", "final"]', when.replace("'", '"'))
+    error = folder.fault()
+    assert error.line == line
+    assert said in str(error)
+
+
+def test_a_field_that_the_event_cannot_tell_is_refused(folder: Folder) -> None:
+    line = folder.edit("pass: [stage, interview_date, interviewer]", "pass: [stage, click_date]")
+    error = folder.fault()
+    assert error.line == line
+    assert "'click_date', which application.stage_changed cannot tell" in str(error)
+    assert "candidate.reengaged, message.clicked, message.replied" in str(error)
 
 
 def test_two_triggers_of_one_name_are_refused_at_the_second(folder: Folder) -> None:

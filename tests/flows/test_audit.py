@@ -284,7 +284,7 @@ def moments_of(
 def test_the_order_of_day_and_month_is_told() -> None:
     with duckdb.connect() as con:
         _, reading = moments_of(con, ["03/04/2026", "25/04/2026"], "auto")
-        assert "the day before the month, 1 dates such as 25/04 show it" in reading.notes[0].text
+        assert "the day before the month, shown by 1 such as 25/04" in reading.notes[0].text
         _, reading = moments_of(con, ["03/04/2026"], "auto")
         assert "could be either way round" in reading.notes[0].text
         _, reading = moments_of(con, ["2026-04-03"], "auto")

@@ -21,7 +21,6 @@ from warmline.core.actions import ActionKind
 from warmline.core.errors import AuthFailed, BadSignature
 from warmline.core.triggers import TriggerMap
 from warmline.flows import check as module
-from warmline.flows import intake
 from warmline.flows.check import BASE, Report, ago, check, knock, needs_of
 from warmline.flows.runtime import Runtime
 from warmline.ports import Access, Finding, Needs, Verdict
@@ -36,7 +35,6 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 def runtime(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     """The house's, with its web server up where public_url says."""
     monkeypatch.setattr(site, "_serving", [])
-    monkeypatch.setattr(intake, "_strangers", intake.Quiet())
     # The server's threads end with the test, so each request gives its connection back.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     server = site.Server(house.runtime, "127.0.0.1", 0, 4)

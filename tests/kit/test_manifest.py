@@ -92,7 +92,7 @@ def test_a_capability_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_each_says_which_actions_it_carries_out() -> None:
     assert {name: m.actions for name, m in manifests().items() if m.actions} == {
-        "greenhouse": {"candidate.tag"},
+        "greenhouse": {"candidate.tag", "candidate.flag", "candidate.do_not_contact"},
         "hubspot": {"contact.upsert"},
     }
 
@@ -114,11 +114,30 @@ def test_actions_are_declared_by_those_who_apply_them(
     tmp_path: Path, capabilities: list[str], actions: list[str] | None, reason: str
 ) -> None:
     path = tmp_path / "manifest.toml"
-    lines = ['title = "X"', 'role = "ats"', 'class = "X"', f"capabilities = {capabilities}"]
+    told = 'events = ["candidate.updated"]' if "parses" in capabilities else ""
+    lines = ['title = "X"', 'role = "ats"', 'class = "X"', f"capabilities = {capabilities}", told]
     path.write_text("\n".join([*lines, *([] if actions is None else [f"actions = {actions}"])]))
     with pytest.raises(ConfigError, match=reason) as caught:
         read_manifest(path)
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "events", "reason"),
+    [
+        (["parses"], [], "events: found none"),
+        (["parses"], ["candidate.sneezed"], r"unknown events \['candidate.sneezed'\]"),
+        (["checks"], ["candidate.updated"], "events: found .* expected none"),
+    ],
+)
+def test_events_are_declared_by_those_who_tell_them(
+    tmp_path: Path, capabilities: list[str], events: list[str], reason: str
+) -> None:
+    path = tmp_path / "manifest.toml"
+    lines = ['title = "X"', 'role = "ats"', 'class = "X"', f"capabilities = {capabilities}"]
+    path.write_text("\n".join([*lines, f"events = {events}"]))
+    with pytest.raises(ConfigError, match=reason):
+        read_manifest(path)
 
 
 # Signatures

@@ -39,6 +39,7 @@ from warmline.store.models import (
     Job,
     Likeness,
     Message,
+    Pause,
     Stage,
     Suppression,
 )
@@ -167,6 +168,8 @@ ONCE: dict[str, tuple[type[Model], Callable[[], tuple[Callable[[], object], ...]
         connection="ats", external_id="1", as_of=NOW))),
     "likeness_once": (Likeness, _likeness),
     "cursor_once": (Cursor, _pair(lambda: Cursor.objects.create(connection="ats", stream="s"))),
+    "pause_once": (Pause, _pair(lambda: Pause.objects.create(
+        scope="trigger", name="t", why="w", by="me", since=NOW))),
     "I8 incident_once": (Incident, _pair(lambda: incident("k"))),
 }  # fmt: skip
 

@@ -23,7 +23,6 @@ from django.db import connection, connections
 from django.test import Client
 
 from tests.conftest import SECRETS, House
-from warmline.flows import intake
 from warmline.flows.intake import BODY_BYTES_MAX
 from warmline.flows.links import UNSUBSCRIBE_FOR, read_unsubscribe_token, unsubscribe_token
 from warmline.store.models import (
@@ -41,12 +40,6 @@ from warmline.web import site
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 PAGES = ["/", "/explain", "/explain?q=1", "/healthz", "/nothing/here"]
-
-
-@pytest.fixture(autouse=True)
-def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strangers are counted once a second, and the tests' clocks all begin in the same one."""
-    monkeypatch.setattr(intake, "_strangers", intake.Quiet())
 
 
 @pytest.fixture

@@ -15,7 +15,17 @@ from django.test.utils import CaptureQueriesContext
 from tests.conftest import House
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.links import unsubscribe_token
-from warmline.store.models import Application, Candidate, Delivery, Event, Message, Suppression
+from warmline.flows.pauses import pause
+from warmline.store.models import (
+    Application,
+    Candidate,
+    Delivery,
+    Event,
+    Incident,
+    Message,
+    Suppression,
+)
+from warmline.store.statuses import PauseScope
 from warmline.web import public, site
 from warmline.web.templatetags.warmline import duration, ended_as, percent, ticks
 
@@ -106,6 +116,16 @@ def test_failures_stand_open_first_with_the_record_and_how_they_ended(
     assert f'<a href="/explain?q={who}">candidate {who}, Ada Lind</a>' in page
     assert "trigger t 1" in text
     assert "resolved 2026-03-02 09:01 it works again opened 2026-03-02 09:00" in text
+
+
+def test_what_is_paused_stands_on_top_with_who_and_why(house: House, pages: Client) -> None:
+    assert "Paused" not in get(pages, "/")
+    pause(house.runtime, PauseScope.SEQUENCE, "welcome", why="new <b>texts</b>", by="eve")
+    page = get(pages, "/")
+    text = text_of(page)
+    assert "Paused: sequence &#x27;welcome&#x27;. Since 2026-03-02 09:00 by eve: new" in text
+    assert "<b>texts" not in page
+    assert text.index("Paused") < text.index("applicants")
 
 
 def test_more_failures_than_are_shown_are_counted(house: House, pages: Client) -> None:
@@ -379,3 +399,85 @@ def test_a_phone_shows_every_page_without_sideways_scrolling_or_a_blocked_style(
         browser.close()
     assert said == []
     assert wide == []
+
+
+# Alerts
+
+
+def test_the_overview_shows_age_acknowledgement_and_who_was_told(
+    house: House, pages: Client
+) -> None:
+    from tests.flows.test_alerts import fail
+    from warmline.flows.incidents import acknowledge, resolve_by_hand
+
+    old, done = fail(house, "a", "the CRM said no"), fail(house, "b", "it broke")
+    acknowledge(old.pk, who="kim", now=house.clock())
+    resolve_by_hand(done.pk, who="sam", why="mended by hand", now=house.clock.move(hours=25))
+    Incident.objects.filter(pk=old.pk).update(alerted_at=house.clock(), alerted_by="pager")
+    page = get(pages, "/")
+    text = text_of(page)
+    assert "acknowledged once · 1 d 1 h old" in text
+    assert '<span class="hot">1\N{NO-BREAK SPACE}d' in page
+    assert "alerted 2026-03-03 10:00 by pager" in text
+    assert "kim looks after it, since 2026-03-02 09:00" in text
+    assert "mended by hand, by sam" in text
+    assert '<p class="hot">after 1' in page
+    assert "Nobody is told of failures" in text
+
+
+def test_the_overview_says_when_no_alert_gets_through(
+    house: House, pages: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.flows.test_alerts import configure, fail, go_on
+
+    monkeypatch.setenv("WARMLINE_ALERTS_PAGER", "json://127.0.0.1:9/canary-4711")
+    configure(house, "alerts: {to: [pager]}")
+    text = text_of(get(pages, "/"))
+    assert "not tried yet" in text
+    assert "No alert gets through" not in text
+    fail(house, "first-sync", "waits")
+    go_on(house, 13)
+    page = get(pages, "/")
+    assert "No alert gets through." in text_of(page)
+    assert "A Connection error occurred" in text_of(page)
+    assert "canary" not in page
+
+
+@pytest.mark.parametrize("width", [375, 1200])
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium")
+def test_incidents_and_alerts_are_readable_at_any_width(
+    house: House, served: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    from tests.flows.test_alerts import configure, fail, go_on
+    from warmline.flows.incidents import acknowledge
+
+    monkeypatch.setenv("WARMLINE_ALERTS_PAGER", "json://127.0.0.1:9/canary-4711")
+    configure(house, "alerts: {to: [pager], mail: ops@northwind.example}")
+    house.apply()
+    house.settle()
+    who = Candidate.objects.get()
+    for n in range(3):
+        what = {"candidate_id": who.pk, "record": f"candidate {who.pk}", "trigger": "a -> b"}
+        fail(
+            house, f"action:{n}", f"HubSpot answered 400: property number {n} is not there", **what
+        )
+    go_on(house, 14)
+    acknowledge(Incident.objects.earliest("pk").pk, who="kim", now=house.clock())
+    house.clock.move(hours=26)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto(served)
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        page.screenshot(path=tmp_path / "overview.png", full_page=True)
+        cells = page.locator("#alerts li")
+        assert cells.count() == 2
+        assert page.get_by_text("kim looks after it").is_visible()
+        assert page.get_by_text("fails", exact=True).is_visible()
+        wide = "[...document.querySelectorAll('#alerts *')].every(e => e.scrollWidth <= innerWidth)"
+        assert page.evaluate(wide)
+        browser.close()

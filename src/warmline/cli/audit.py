@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from warmline.cli.setup import err, out, settings_of
+from warmline.cli.setup import err, is_interrupt, out, settings_of
 from warmline.config.project import FILE, Project, load
 from warmline.config.yaml_lines import read_yaml
 from warmline.core.errors import ConfigError
@@ -78,7 +77,9 @@ def audit(options: Options) -> None:
     with _told(quiet=options.as_json) as told:
         try:
             figures, folder = _run(options, reads, told)
-        except (KeyboardInterrupt, duckdb.InterruptException):
+        except BaseException as error:
+            if not is_interrupt(error):
+                raise
             err.print("stopped; what is finished is kept: the same command goes on from there")
             raise typer.Exit(130) from None
     told_gates = hits(gates, figures.counts, figures.shares, figures.lacking)
@@ -218,6 +219,7 @@ def summary(figures: Figures, folder: Path) -> None:
         f"{figures.records:,} records, {figures.applications:,} applications, "
         f"{figures.people:,} people after joining certain matches"
     )
+    out.print(f"read as {figures.reading.form}", markup=False, soft_wrap=True)
     for note in figures.reading.notes:
         out.print(f"note: {note.sentence()}", style="yellow", markup=False, soft_wrap=True)
     table = Table(box=SIMPLE_HEAD, title="What to mend first", title_justify="left")
@@ -229,7 +231,7 @@ def summary(figures: Figures, folder: Path) -> None:
     found = [finding for finding in figures.findings if finding.count]
     for place, finding in enumerate(found, 1):
         rule = finding.rule
-        of = f" {rule.of}" if rule.of != "records" else ""
+        of = f" {finding.unit}" if rule.of != "records" else ""
         whole = round(finding.count / finding.share) if finding.share else 0
         table.add_row(
             str(place),

@@ -54,6 +54,7 @@ def _told(report: Report) -> None:
         out.print(_table(f"{name} ({one.connector})", one.findings))
     for name, door in report.webhooks.items():
         out.print(_table(f"webhooks to {name}", door.findings))
+    out.print(_table("alerts", report.alerts))
     unseen = f"; {report.unseen} not seen" if report.unseen else ""
     out.print(f"{report.to_mend or 'nothing'} to mend{unseen}")
 

@@ -6,6 +6,7 @@ imported once Django knows its database. It also keeps `warmline --help` quick.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -156,14 +157,46 @@ def audit(
     )
 
 
-@app.command()
-@sentences
-def triggers(project: ProjectOption = None) -> None:
-    """The trigger map, as a table."""
-    _, loaded = open_project(project)
-    from warmline.cli.verbs import triggers as run
+trigger_app = typer.Typer(
+    help="The trigger map: as a table, checked, with how often each row ran.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(trigger_app, name="triggers")
 
-    run(loaded)
+
+@trigger_app.callback()
+@sentences
+def triggers(
+    context: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="no system is asked")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, for scripts")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """The trigger map, as a table."""
+    if context.invoked_subcommand is not None:
+        return
+    _, loaded = open_project(project)
+    from warmline.cli.triggers import triggers as run
+
+    run(loaded, offline=offline, as_json=as_json)
+
+
+@trigger_app.command(name="test")
+@sentences
+def try_trigger(
+    name: Annotated[str, typer.Argument(help="the trigger's name")],
+    candidate: Annotated[
+        str, typer.Option("--candidate", help="number, address, or an id of the ATS or CRM")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, for scripts")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """What a trigger would send for a candidate; nothing is sent."""
+    _, loaded = open_project(project)
+    from warmline.cli.triggers import try_one as run
+
+    run(loaded, name, candidate, as_json=as_json)
 
 
 @app.command()
@@ -229,13 +262,117 @@ def segment(
     run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
 
 
+TriggerOption = Annotated[str | None, typer.Option("--trigger", help="one trigger, by its name")]
+ConnectionOption = Annotated[str | None, typer.Option("--connection", help="one connection")]
+SequenceOption = Annotated[str | None, typer.Option("--sequence", help="one sequence")]
+AllOption = Annotated[bool, typer.Option("--all", help="everything")]
+JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
+
+
+@app.command()
+@sentences
+def pause(
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    sequence: SequenceOption = None,
+    all_: AllOption = False,
+    why: Annotated[str, typer.Option("--why", help="the reason, for whoever finds it")] = "",
+    reason: Annotated[
+        str, typer.Option("--for", help="deduplication: it ends once the CRM has no duplicates")
+    ] = "",
+    deduplication: Annotated[
+        bool, typer.Option("--deduplication", help="the same as --for deduplication")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Let work wait: a trigger's, a connection's, a sequence's, or all of it. Nothing is lost."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses
+
+    scope, name = pauses.scope_of(trigger, connection, sequence, all_)
+    pauses.pause(loaded, scope, name, why=why, reason=reason, deduplication=deduplication)
+
+
+@app.command()
+@sentences
+def resume(
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    sequence: SequenceOption = None,
+    all_: AllOption = False,
+    why: Annotated[str, typer.Option("--why", help="a word for the history")] = "",
+    despite: Annotated[
+        str | None, typer.Option("--despite", help="why it goes on although duplicates are left")
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Let what was paused go on; after a deduplication, once the CRM has no duplicates."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses
+
+    scope, name = pauses.scope_of(trigger, connection, sequence, all_)
+    pauses.resume(loaded, scope, name, why=why, despite=despite)
+
+
+@app.command()
+@sentences
+def pauses(
+    past: Annotated[bool, typer.Option("--past", help="those that ended too")] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """What is paused, since when, by whom and why, and how much waits for it."""
+    _, loaded = open_project(project)
+    from warmline.cli import pauses as paused
+
+    paused.show(loaded, past=past, as_json=as_json)
+
+
+@app.command()
+@sentences
+def reconcile(
+    connection: Annotated[
+        str | None, typer.Argument(help="one connection; default: each that can be read back")
+    ] = None,
+    project: ProjectOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="keep, count and mend what differs")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
+) -> None:
+    """Hold both sides against the ledger: what differs that nothing explains; --repair mends it."""
+    _, loaded = open_project(project)
+    from warmline.cli.reconcile import reconcile as run
+
+    run(loaded, connection, repair=repair, as_json=as_json)
+
+
+@app.command()
+@sentences
+def backfill(
+    project: ProjectOption = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="write the contacts and enrol the silver medalists")
+    ] = False,
+    months: Annotated[
+        int, typer.Option(help="how far back a rejection may lie", min=1, max=120)
+    ] = 12,
+    per_day: Annotated[int, typer.Option(help="new enrolments a day", min=1, max=100_000)] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """The whole history into the CRM, and past silver medalists onto their sequence."""
+    _, loaded = open_project(project)
+    from warmline.cli.backfill import backfill as run
+
+    run(loaded, apply=apply, months=months, per_day=per_day, as_json=as_json)
+
+
 merge_app = typer.Typer(
     help="Who may be one person; the journal of merges; duplicates in the CRM.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(merge_app, name="merge")
-JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for scripts")]
 
 
 @merge_app.command()
@@ -312,6 +449,153 @@ def crm(
     from warmline.cli.merge_crm import crm as run
 
     run(loaded, connection=connection, apply=apply, out=out, as_json=as_json)
+
+
+incidents_app = typer.Typer(
+    help="Failures in hand: list, acknowledge, resolve.", rich_markup_mode=None
+)
+app.add_typer(incidents_app, name="incidents")
+alerts_app = typer.Typer(
+    help="Whether anybody hears of failures.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(alerts_app, name="alerts")
+
+
+@incidents_app.callback(invoke_without_command=True)
+@sentences
+def incidents(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="those that ended too")] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Failures in hand: list them, acknowledge one, resolve one."""
+    if context.invoked_subcommand is not None:
+        return
+    open_project(project)
+    from warmline.cli.incidents import show
+
+    show(everything=everything, as_json=as_json)
+
+
+@incidents_app.command()
+@sentences
+def ack(
+    number: Annotated[int, typer.Argument(help="the incident's number")],
+    project: ProjectOption = None,
+) -> None:
+    """You look after it: no more reminders."""
+    open_project(project)
+    from warmline.cli.incidents import ack as run
+
+    run(number)
+
+
+@incidents_app.command()
+@sentences
+def resolve(
+    number: Annotated[int, typer.Argument(help="the incident's number")],
+    why: Annotated[str, typer.Option("--why", help="what was done about it")],
+    project: ProjectOption = None,
+) -> None:
+    """It is over, on your word."""
+    open_project(project)
+    from warmline.cli.incidents import resolve as run
+
+    run(number, why)
+
+
+@alerts_app.callback()
+def alerts() -> None:
+    """Whether anybody hears of failures."""
+
+
+@alerts_app.command()
+@sentences
+def drill(project: ProjectOption = None) -> None:
+    """Make something fail for real, and see that the alert arrives; exit status 1 if not."""
+    settings, loaded = open_project(project)
+    from warmline.cli.incidents import drill as run
+
+    run(settings, loaded)
+
+
+failures_app = typer.Typer(
+    help="What cannot succeed by itself: list it, try it again, or leave it.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(failures_app, name="failures")
+FailuresArgument = Annotated[
+    list[str] | None, typer.Argument(help="numbers of the list: a17 d5 m9", metavar="FAILURE...")
+]
+
+
+@failures_app.callback()
+@sentences
+def failures(
+    context: typer.Context,
+    group: Annotated[bool, typer.Option("--group", help="counted by trigger and reason")] = False,
+    trigger: TriggerOption = None,
+    connection: ConnectionOption = None,
+    candidate: Annotated[int | None, typer.Option("--candidate", help="by number")] = None,
+    page: Annotated[int, typer.Option("--page", help="of 50 each, newest first", min=1)] = 1,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    if context.invoked_subcommand is not None:
+        if project is not None:  # said before the word: it holds for what comes after it
+            os.environ["WARMLINE_PROJECT"] = str(project.absolute())
+        return
+    _, loaded = open_project(project)
+    from warmline.cli.failures import show
+    from warmline.flows.failures import Wanted
+
+    wanted = Wanted(trigger or "", connection or "", candidate)
+    show(loaded, wanted, group=group, page=page, as_json=as_json)
+
+
+@failures_app.command()
+@sentences
+def show(
+    failure: Annotated[str, typer.Argument(help="its number on the list: a17, d5 or m9")],
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """All that is kept of one: the reason, what to do, and the redacted exchange."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import detail
+
+    detail(loaded, failure, as_json=as_json)
+
+
+@failures_app.command(name="replay")
+@sentences
+def replay_failures(
+    failures: FailuresArgument = None,
+    trigger: TriggerOption = None,
+    all_: AllOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Try again, and say what became of it; what was done already happens once."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import replay as run
+
+    run(loaded, failures or (), trigger=trigger or "", everything=all_)
+
+
+@failures_app.command()
+@sentences
+def discard(
+    failures: Annotated[list[str], typer.Argument(help="numbers of the list: a17 d5 m9")],
+    why: Annotated[str, typer.Option("--why", help="the reason; it is kept")] = "",
+    project: ProjectOption = None,
+) -> None:
+    """Leave it: it need not be done. The reason and your name are kept."""
+    _, loaded = open_project(project)
+    from warmline.cli.failures import discard as run
+
+    run(loaded, failures, why=why)
 
 
 @app.command()

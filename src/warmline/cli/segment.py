@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
+from warmline.cli.long_run import LOOK_EVERY_S, alone_or_watching, progress_bars, sleeper, stoppable
 from warmline.cli.setup import err, out
 from warmline.cli.verbs import drain_alone
 from warmline.config.project import Project
@@ -28,15 +28,12 @@ from warmline.flows.runtime import Runtime, build
 from warmline.flows.segment import Move, counts
 from warmline.store.db import writing
 from warmline.store.models import Candidate, Delivery
-from warmline.store.sole import SoleRunner
 from warmline.store.statuses import DeliveryStatus
-
-LOOK_EVERY_S = 1.0
 
 
 def segment(loaded: Project, *, apply: bool, read: bool, moves: Path | None, as_json: bool) -> None:
     runtime = build(loaded)
-    with _stoppable(runtime), _progress() as progress:
+    with stoppable(runtime), progress_bars() as progress:
         if read:
             _read(runtime, progress)
         before = counts()
@@ -49,27 +46,6 @@ def segment(loaded: Project, *, apply: bool, read: bool, moves: Path | None, as_
         raise typer.Exit(130)
     if left or refused:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _stoppable(runtime: Runtime) -> Iterator[None]:
-    """Ctrl-C ends after the piece in hand."""
-    before = signal.signal(signal.SIGINT, lambda *_: runtime.stopping.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-    )
 
 
 def _read(runtime: Runtime, progress: Progress) -> None:
@@ -144,29 +120,19 @@ def _tag(runtime: Runtime, progress: Progress) -> tuple[int, int]:
         def told(waiting: int, task: Any = task, total: int = total) -> None:
             progress.update(task, completed=max(0, total - waiting))
 
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(SoleRunner())
-            except WarmlineError:  # a running Warmline does it
-                left += _watch(runtime, name, told)
-            else:
-                left += tag_all.write_tags(runtime, name, sleep=_sleeper(runtime), told=told)
+        left += alone_or_watching(
+            runtime,
+            lambda name=name, told=told: tag_all.write_tags(  # type: ignore[misc]
+                runtime, name, sleep=sleeper(runtime), told=told
+            ),
+            waiting=lambda name=name: tag_all.how_many_wait(name),  # type: ignore[misc]
+            told=told,
+        )
         refused += tag_all.refused(name).count()
     if not left and not runtime.stopping.is_set():
         with writing():
             first_sync.allow(runtime.now())
     return left, refused
-
-
-def _watch(runtime: Runtime, connection: str, told: Callable[[int], None]) -> int:
-    while (waiting := tag_all.how_many_wait(connection)) and not runtime.stopping.is_set():
-        told(waiting)
-        time.sleep(LOOK_EVERY_S)
-    return waiting
-
-
-def _sleeper(runtime: Runtime) -> Any:
-    return lambda seconds: runtime.stopping.wait(seconds)
 
 
 def _show(

@@ -8,18 +8,22 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from warmline.config.project import Project, load
-from warmline.config.settings import Settings, read
 from warmline.core.errors import ConfigError, WarmlineError
+
+# What takes long to import is imported by a verb that is under way, where Ctrl-C is a sentence.
+if TYPE_CHECKING:
+    from warmline.config.project import Project
+    from warmline.config.settings import Settings
 
 # Characters a line, where no terminal says how wide it is.
 PLAIN_WIDTH = 110
+_INTERRUPTED = ("Query interrupted", "INTERRUPT Error")
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)
@@ -52,6 +56,9 @@ def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
         except typer.Exit:
             raise
         except Exception as error:
+            if is_interrupt(error):
+                err.print("interrupted")
+                raise typer.Exit(130) from None
             if os.environ.get("WARMLINE_LOG_LEVEL", "").upper() == "DEBUG":
                 raise
             complain(
@@ -63,9 +70,21 @@ def sentences(verb: Callable[..., Any]) -> Callable[..., Any]:
     return told
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C. Within a query DuckDB tells of it in words alone, and Splink wraps these."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt) or str(seen).startswith(_INTERRUPTED):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def settings_of(project: Path | None) -> Settings:
     """The process settings, with the project folder of the command line before the environment's;
     `secrets.env` in the folder adds what the environment does not say."""
+    from warmline.config.settings import read
+
     if project is not None:
         os.environ["WARMLINE_PROJECT"] = str(project.absolute())
     folder = Path(os.environ.get("WARMLINE_PROJECT", "."))
@@ -122,6 +141,8 @@ def logs(level: str) -> None:
 
 def open_project(project: Path | None) -> tuple[Settings, Project]:
     """Settings, the checked project folder, and the open ledger."""
+    from warmline.config.project import load
+
     settings = settings_of(project)
     loaded = load(settings.project)
     open_ledger(settings)

@@ -6,6 +6,7 @@ import signal
 import threading
 from types import FrameType
 
+from warmline.cli.pauses import told_at_start
 from warmline.cli.setup import logs, out
 from warmline.config.project import Project
 from warmline.config.settings import Settings
@@ -32,6 +33,8 @@ def up(settings: Settings, loaded: Project) -> None:
     if behind_a_proxy(runtime):
         host, port = settings.pages_host, settings.pages_port
         servers.append(_listen(runtime, host, port, PAGES_THREADS, pages_only=True))
+    pages = servers[-1]
+    runtime.pages_url = f"http://{pages.host}:{pages.port}"
     failed: list[BaseException] = []
 
     def run_engine() -> None:
@@ -49,8 +52,8 @@ def up(settings: Settings, loaded: Project) -> None:
             raise failed[0]
     for server in servers:
         server.start()
-    pages = servers[-1]
     out.print(f"Warmline is up: http://{pages.host}:{pages.port}/  (Ctrl-C ends it)")
+    told_at_start()
     while not stop.wait(1.0):
         if not all(server.alive() for server in servers):
             failed.append(WarmlineError("the web server ended by itself", hint="see the log"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,37 +21,9 @@ from warmline.flows.runtime import Runtime, build, utc_now
 from warmline.flows.settle import settle as give_word
 from warmline.flows.settle import waiting_for_a_word
 from warmline.ports import Channel
-from warmline.store.models import Action, Delivery
+from warmline.store.models import Delivery
 from warmline.store.sole import SoleRunner
-from warmline.store.statuses import ActionStatus, DeliveryStatus
-
-
-def triggers(loaded: Project) -> None:
-    counts = {
-        name: (total, failed)
-        for name, total, failed in Action.objects.values_list("trigger").annotate(
-            total=Count("id"), failed=Count("id", filter=Q(status=ActionStatus.REFUSED))
-        )
-    }
-    table = Table(title="Trigger map", show_lines=True)
-    table.add_column("event", overflow="fold", ratio=3)
-    for column in ("source", "action", "target"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("fields passed", overflow="fold", ratio=3)
-    table.add_column("runs", no_wrap=True)
-    for trigger in loaded.triggers.triggers:
-        total, failed = counts.get(trigger.name[:100], (0, 0))
-        event = str(trigger.on) + (f"\nwhen {trigger.when.text}" if trigger.when else "")
-        runs = f"{total}" + (f"\n{failed} failed" if failed else "")
-        table.add_row(
-            escape(event),
-            trigger.source,
-            str(trigger.do),
-            trigger.target,
-            ", ".join(trigger.passes) or (trigger.sequence and f"sequence: {trigger.sequence}"),
-            runs if trigger.enabled else "off",
-        )
-    out.print(table)
+from warmline.store.statuses import DeliveryStatus
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -6,28 +6,31 @@ Every fault is a ConfigError with file, line, what was found and what was expect
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from warmline.config.faults import first_fault
 from warmline.config.sequences import LoadedSequence, load_sequences
 from warmline.config.settings import value_or_file
 from warmline.config.yaml_lines import Lines, read_yaml
-from warmline.core.actions import FIELDS, ActionKind
+from warmline.core.actions import FIELDS, OF_THE_EVENT, ActionKind
 from warmline.core.candidates import normal_email
 from warmline.core.conditions import BadCondition, Condition
 from warmline.core.errors import ConfigError
 from warmline.core.events import EventKind, StageKind
 from warmline.core.segments import Rule, Segment, SegmentRules, default_rules
 from warmline.core.sequences import StepClass
-from warmline.core.triggers import OWN, Trigger, TriggerMap
+from warmline.core.triggers import OWN, SPEAKS_OF, TELLS, Trigger, TriggerMap, condition
 
 FILE = "warmline.yaml"
+# The channel that alerts leave by where `alerts.mail` names an address.
+MAIL_CHANNEL = "mail"
 
 
 class UnknownRule(StrEnum):
@@ -111,6 +114,24 @@ class TriggerFile(_Strict):
     enabled: bool = True
 
 
+class AlertsFile(_Strict):
+    """Who hears of failures. An Apprise URL is a secret: `to` holds names, and each URL comes from
+    the environment."""
+
+    to: tuple[str, ...] = ()
+    mail: str = ""
+    reminder_hours: float = Field(default=4, gt=0, le=168)
+    resolutions: bool = False
+    quiet: dict[str, float] = Field(default_factory=dict)
+    lag_minutes: float = Field(default=15, gt=0, le=1440)
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, found: object) -> object:
+        # Also keeps a URL that was put here by mistake out of what is said of it.
+        return (found,) if isinstance(found, str) else found
+
+
 class ProjectFile(_Strict):
     company: str = Field(min_length=1)
     postal_address: str = Field(min_length=1)
@@ -118,8 +139,11 @@ class ProjectFile(_Strict):
     public_url: str = "http://127.0.0.1:8025"
     mailbox_url: str = ""
     poll_minutes: float = Field(default=5, gt=0, le=1440)
+    compare_hours: float = Field(default=24, gt=0, le=8760)
+    authority: dict[str, str] = Field(default_factory=dict)
     connections: dict[str, ConnectionFile]
     mail: MailFile
+    alerts: AlertsFile = Field(default_factory=AlertsFile)
     content: dict[str, str | int | float] = Field(default_factory=dict)
     segments: SegmentsFile = Field(default_factory=lambda: SegmentsFile())
     triggers: tuple[TriggerFile, ...]
@@ -242,6 +266,57 @@ class _Check:
                 ("public_url",),
                 f"public_url is {self.file.public_url!r}; expected https://your.host",
             )
+        self._authorities()
+        self._alerts()
+
+    def _authorities(self) -> None:
+        """Fields by the connection that wins them."""
+        for name, connection in self.file.authority.items():
+            where = ("authority", name)
+            if name not in FIELDS or name in OF_THE_EVENT or name == "email":
+                able = sorted(set(FIELDS) - OF_THE_EVENT - {"email"})
+                raise self.fail(where, f"authority names {name!r}; expected some of {able}")
+            if connection not in self.file.connections:
+                raise self.fail(
+                    where,
+                    f"authority.{name} is {connection!r}; "
+                    f"expected one of {sorted(self.file.connections)}",
+                )
+
+    def _alerts(self) -> None:
+        alerts, seen = self.file.alerts, set[str]()
+        for i, name in enumerate(alerts.to):
+            where = ("alerts", "to", i)
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,31}", name):
+                # What stands there may be the secret itself: it is not repeated.
+                raise self.fail(
+                    where,
+                    "alerts.to holds something that is no name; expected letters, digits and "
+                    "underscores, at most 32, such as `slack`: its Apprise URL is a secret and "
+                    f"comes from the environment, as {secret_name('alerts', 'slack')}",
+                )
+            if name.lower() == MAIL_CHANNEL:
+                raise self.fail(
+                    where, "alerts.to names 'mail'; expected another name, or alerts.mail: ADDRESS"
+                )
+            if name.lower() in seen:
+                raise self.fail(where, f"alerts.to names {name!r} twice")
+            seen.add(name.lower())
+        if alerts.mail and normal_email(alerts.mail) is None:
+            raise self.fail(
+                ("alerts", "mail"), f"alerts.mail is {alerts.mail!r}; expected an e-mail address"
+            )
+        for name, hours in alerts.quiet.items():
+            if name not in self.file.connections:
+                raise self.fail(
+                    ("alerts", "quiet", name),
+                    f"alerts.quiet names {name!r}; expected one of {sorted(self.file.connections)}",
+                )
+            if not 0 <= hours <= 8760:
+                raise self.fail(
+                    ("alerts", "quiet", name),
+                    f"alerts.quiet.{name} is {hours:g}; expected hours from 0 (never) to 8760",
+                )
 
     def segment_rules(self) -> SegmentRules:
         """The rules compiled. The last one, and no other, holds for everybody: so each candidate
@@ -320,6 +395,12 @@ class _Check:
                 raise self.fail(
                     (*at, "pass", j), f"pass names {name!r}; expected some of {sorted(FIELDS)}"
                 )
+            if row.on not in TELLS.get(name, (row.on,)):
+                raise self.fail(
+                    (*at, "pass", j),
+                    f"pass names {name!r}, which {row.on} cannot tell; "
+                    f"expected it only for {', '.join(sorted(TELLS[name]))}",
+                )
         takes = {"sequence"} if own else set()
         for option in row.options:
             if option not in takes:
@@ -334,9 +415,13 @@ class _Check:
                 f"with names the sequence {sequence!r}; expected one of {sorted(self.sequences)}",
             )
         try:
-            when = Condition(row.when) if row.when else None
+            when = condition(row.when) if row.when else None
         except BadCondition as error:
-            raise self.fail((*at, "when"), f"when is not CEL: {error}") from None
+            raise self.fail(
+                (*at, "when"),
+                f"when is {row.when!r}: {error}; expected true or false in CEL over "
+                + ", ".join(f"{name}.{key}" for name, keys in SPEAKS_OF.items() for key in keys),
+            ) from None
         what = f"enrol in {sequence}" if own else str(row.do)
         return Trigger(
             name=row.name or f"{row.on} -> {what}"[:100],

@@ -18,8 +18,8 @@ class ActionKind(StrEnum):
 
 
 # Kinds whose repetition changes nothing. After a lost answer they are simply done again, many at a
-# time; any other kind is looked for first, one by one (`find`): it leaves a note, and a note written
-# twice is two notes.
+# time; any other kind is looked for first, one by one (`find`): it leaves a note, and written again
+# that would be two notes.
 REPEATABLE = frozenset(
     {ActionKind.CONTACT_UPSERT, ActionKind.CONTACT_OPT_OUT, ActionKind.CANDIDATE_TAG}
 )

@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     MESSAGE_CLICKED = "message.clicked"
     MESSAGE_REPLIED = "message.replied"
     CANDIDATE_SEGMENTED = "candidate.segmented"
+    CANDIDATE_DRIFTED = "candidate.drifted"
     CANDIDATE_REENGAGED = "candidate.reengaged"
     CANDIDATE_UNSUBSCRIBED = "candidate.unsubscribed"
     CONSENT_GIVEN = "consent.given"

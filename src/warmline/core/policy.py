@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from warmline.core.events import ApplicationStatus, StageKind
+from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 
 # The one hold that ends by itself: when an address comes, the mail goes.
@@ -31,9 +32,15 @@ class CandidateState:
 
 
 def hold_reason(
-    step_class: StepClass, state: CandidateState, *, due_at: datetime, now: datetime
+    step_class: StepClass,
+    state: CandidateState,
+    *,
+    for_segment: Segment | None = None,
+    due_at: datetime,
+    now: datetime,
 ) -> str:
-    """Why the mail must not leave, in words for people; empty where it may.
+    """Why the mail must not leave, in words for people; empty where it may. `for_segment`: whom its
+    sequence is for; None where the sequence is gone from the files.
 
     Opt-outs, bounces and do-not-contact hold every mail of a sequence, receipts included: whoever
     said no is not written to by a machine. Hired, interviewing and rejected hold nurture only.
@@ -51,17 +58,23 @@ def hold_reason(
     if now - due_at > OVERDUE_AFTER:
         return OVERDUE
     if step_class is StepClass.MARKETING:
-        return _pipeline_hold(state.applications) or state.nurture_hold
+        return _pipeline_hold(state.applications, for_segment) or state.nurture_hold
     return ""
 
 
-def _pipeline_hold(applications: Collection[tuple[ApplicationStatus, StageKind | None]]) -> str:
+def _pipeline_hold(
+    applications: Collection[tuple[ApplicationStatus, StageKind | None]],
+    for_segment: Segment | None,
+) -> str:
     statuses = {status for status, _ in applications}
     if ApplicationStatus.HIRED in statuses:
         return "hired"
     live = [kind for status, kind in applications if status is ApplicationStatus.ACTIVE]
     if {StageKind.INTERVIEW, StageKind.FINAL, StageKind.OFFER} & set(live):
         return "interviewing: the recruiter is in touch in person"
-    if applications and not live:
+    of_applicants = for_segment in (Segment.ACTIVE_APPLICANT, None)
+    if of_applicants and applications and not live:
         return "no application is active any more"
+    if live and not of_applicants:
+        return "in a pipeline again: the welcome speaks to them"
     return ""

@@ -7,11 +7,58 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from warmline.core.actions import ActionKind
-from warmline.core.conditions import Condition
+from warmline.core.conditions import BadCondition, Condition
 from warmline.core.events import Event, EventKind
+
+# What a condition may speak of, with an example of each. One table: config checks conditions by it,
+# and `flows.plan` fills it. A name that the event does not carry makes a condition false.
+SPEAKS_OF: Mapping[str, Mapping[str, Any]] = {
+    "event": {"kind": "message.clicked", "word": "click", "confidence": "human"},
+    "candidate": {"name": "Ada Lind", "tags": ["python"], "do_not_contact": False},
+    "application": {
+        "status": "rejected",
+        "prospect": False,
+        "role": "Baker",
+        "reached": "final",
+    },
+    "stage": {"name": "Onsite", "kind": "final"},
+    "interview": {"status": "scheduled", "location": "Room 1"},
+}
+# The events that can tell a field of `core.actions.OF_THE_EVENT`.
+TELLS: Mapping[str, frozenset[EventKind]] = {
+    **dict.fromkeys(
+        ("click_date", "email_subject", "link_url"),
+        frozenset(
+            {
+                EventKind.MESSAGE_CLICKED,
+                EventKind.MESSAGE_REPLIED,
+                EventKind.CANDIDATE_REENGAGED,
+            }
+        ),
+    ),
+    "unsubscribe_date": frozenset({EventKind.CANDIDATE_UNSUBSCRIBED, EventKind.CONSENT_WITHDRAWN}),
+}
+
+
+def condition(text: str) -> Condition:
+    """A trigger's `when:`, compiled and tried on the examples. Raises BadCondition where it is no
+    CEL, names what there is not, or says neither true nor false."""
+    made = Condition(text)
+    said = made.value(SPEAKS_OF)
+    if not isinstance(said, bool):
+        raise BadCondition(f"it gives {type(said).__name__} and not true or false")
+    return made
+
 
 # The target of what Warmline does itself (enrolling in a sequence).
 OWN = "warmline"
+# What Warmline tells itself: of time, of a person's word, and of its own public pages.
+OWN_EVENTS = frozenset(
+    {
+        EventKind.CANDIDATE_SEGMENTED,
+        EventKind.CANDIDATE_UNSUBSCRIBED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

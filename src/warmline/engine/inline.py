@@ -12,11 +12,10 @@ from collections.abc import Iterable, Sequence
 from django.db import DatabaseError, connections
 
 from warmline.core.errors import WarmlineError
-from warmline.engine.work import Worker, families, look
-from warmline.flows.absent import look_for_missing
+from warmline.engine.work import Worker, families, read_around, tick
+from warmline.flows.drift import LOOK_EVERY_S, compare_when_due
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import busy
-from warmline.flows.reconcile import poll
 from warmline.flows.recover import recover
 from warmline.flows.runtime import Lane, Runtime
 from warmline.store.db import writing
@@ -28,7 +27,7 @@ log = logging.getLogger("warmline.engine")
 # How long a thread waits after it is woken, so that what comes together is done together: a
 # batch of five costs little more than one. A candidate waits under half a second for it in all.
 # Where a full batch was just done there is enough to do, and nothing is waited for.
-GATHER_S = {"intake": 0.2, "act": 0.5, "mail": 0.2}
+GATHER_S = {"intake": 0.2, "act": 0.5, "mail": 0.2, "alerts": 0.0}
 PAUSE_AFTER_CRASH_S = 1.0
 # While webhooks come in a burst, a lane waits for up to a quarter of a second.
 STAND_BACK_S, STAND_BACK_TIMES = 0.01, 25
@@ -118,6 +117,10 @@ class Inline:
                 for name in runtime.connections_that("lists_changes")
                 if runtime.role(name) != "files"
             ]
+            threads += [
+                threading.Thread(target=self._compare, args=(name,), name=f"compare:{name}")
+                for name in runtime.connections_that("reads_records")
+            ]
             for thread in threads:
                 thread.start()
             why_ended = self._tick(stop, sole, threads)
@@ -145,7 +148,7 @@ class Inline:
                     return f"the thread of {dead[0]} died; the log has the details"
                 return "the ledger's lock was lost: the database ended the connection that held it"
             try:
-                self.poke(look(self._runtime))
+                self.poke(tick(self._runtime))
                 self._well("tick")
             except Exception as error:
                 self._crashed("tick", error)
@@ -184,13 +187,24 @@ class Inline:
         every_s = self._runtime.project.file.poll_minutes * 60
         while not stop.is_set():
             try:
-                poll(self._runtime, name)
-                if name in self._runtime.connections_that("finds_missing"):
-                    look_for_missing(self._runtime, name)
-                self._well(f"poll:{name}")
+                if read_around(self._runtime, name):
+                    self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
             stop.wait(every_s)
+        connections.close_all()
+
+    def _compare(self, name: str) -> None:
+        """Both sides, held against each other once a day (`compare_hours`)."""
+        stop = self._runtime.stopping
+        wait_s = LOOK_EVERY_S
+        while not stop.wait(wait_s):
+            try:
+                wait_s = compare_when_due(self._runtime, name)
+                self._well(f"compare:{name}")
+            except Exception as error:
+                self._crashed(f"compare:{name}", error)
+                wait_s = LOOK_EVERY_S
         connections.close_all()
 
     def _crashed(self, where: str, error: Exception) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from warmline.flows import act, interpret
+from warmline.flows import act, alerts, interpret
+from warmline.flows.absent import look_for_missing
+from warmline.flows.enrol import tick as enrol_tick
 from warmline.flows.first_sync import tell, waits
 from warmline.flows.incidents import open_incident
 from warmline.flows.nurture import tick as nurture_tick
+from warmline.flows.pauses import paused
+from warmline.flows.reconcile import poll
 from warmline.flows.recover import due_lanes, recover
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.segment import tick as segment_tick
 from warmline.flows.send import Post
+from warmline.flows.watch import watch
 from warmline.store.db import writing
 
 
@@ -35,6 +40,8 @@ class Worker:
             if name not in self._runtime.connections_that("applies_actions"):
                 return False
             return act.drain(self._runtime, name, lanes)
+        if kind == "alerts":
+            return name in self._runtime.channels and alerts.drain(self._runtime, name)
         return self._post.drain(lanes)
 
     def close(self) -> None:
@@ -47,18 +54,37 @@ def families(runtime: Runtime) -> list[str]:
         *(f"intake:{name}" for name in runtime.connections_that("parses")),
         *(f"act:{name}" for name in runtime.connections_that("applies_actions")),
         "mail",
+        *(f"alerts:{name}" for name in runtime.channels),
     ]
+
+
+def tick(runtime: Runtime) -> set[Lane]:
+    """What the engine does on time: watch over everything, at most once a minute, and look."""
+    watch(runtime)
+    return look(runtime)
 
 
 def look(runtime: Runtime) -> set[Lane]:
     """One tick: take up what lapsed, plan what falls due, name the lanes that have work."""
     recover(runtime)
-    lanes = nurture_tick(runtime) | segment_tick(runtime) | due_lanes(runtime)
+    lanes = enrol_tick(runtime) | nurture_tick(runtime) | segment_tick(runtime)
+    lanes |= due_lanes(runtime)
     named = {lane.family for lane in lanes}
     _orphans(runtime, named - set(families(runtime)))
     if any(waits(runtime, family) for family in named):
         tell(runtime)
-    return lanes
+    return lanes | alerts.tick(runtime)
+
+
+def read_around(runtime: Runtime, connection: str) -> bool:
+    """One poll of a connection, and a look for what went missing there. False while it is paused:
+    the poll after it goes on from the cursor."""
+    if paused().connection(connection):
+        return False
+    poll(runtime, connection)
+    if connection in runtime.connections_that("finds_missing"):
+        look_for_missing(runtime, connection)
+    return True
 
 
 def _orphans(runtime: Runtime, names: set[str]) -> None:

@@ -12,22 +12,29 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from warmline.core.actions import REPEATABLE, ActionKind, ContactRef
+from warmline.core.actions import REPEATABLE, ActionKind
 from warmline.core.actions import Action as CoreAction
-from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
-from warmline.core.segments import Segment
-from warmline.flows.fields import Known, known, values
-from warmline.flows.incidents import open_incident, resolve
+from warmline.flows import write_back
+from warmline.flows.exchanges import keep_exchanges
+from warmline.flows.incidents import (
+    credentials_key,
+    credentials_refused,
+    open_incident,
+    resolve,
+)
+from warmline.flows.pauses import paused
+from warmline.flows.prepare import Prepared, from_error, prepare
 from warmline.flows.reconsider import reconsider
 from warmline.flows.release import no_address_incident
-from warmline.flows.runtime import Runtime
-from warmline.flows.tag import Tagging, confirm, doubt, taggings
+from warmline.flows.runtime import Runtime, act_lane
+from warmline.flows.tag import confirm, doubt
+from warmline.kit.exchange import recording
 from warmline.ports import AppliesActions
 from warmline.store.db import lock_records, writing
-from warmline.store.models import Action, Candidate, ExternalId, Segmentation
+from warmline.store.models import Action, Candidate, ExternalId
 from warmline.store.statuses import ActionStatus
 
 log = logging.getLogger("warmline.act")
@@ -41,141 +48,60 @@ _PATIENCE = {kind: timedelta(hours=1) for kind in ActionKind} | {
 _WAITING = (ActionStatus.PLANNED, ActionStatus.UNKNOWN)
 
 
-def drain(runtime: Runtime, target: str, lanes: Collection[int]) -> bool:
-    """Carry out one batch of what these lanes have due. True where there may be more."""
+def drain(
+    runtime: Runtime, target: str, lanes: Collection[int], *, only: Collection[int] = ()
+) -> bool:
+    """Carry out one batch of what these lanes have due; of `only` these, where they are named. True
+    where there may be more."""
     with runtime.claiming() as token:
-        return _drain(runtime, target, lanes, token)
+        return _drain(runtime, target, lanes, token, only)
 
 
-def _drain(runtime: Runtime, target: str, lanes: Collection[int], token: str) -> bool:
+def _drain(
+    runtime: Runtime, target: str, lanes: Collection[int], token: str, only: Collection[int]
+) -> bool:
     connector: AppliesActions = runtime.connectors[target]
     size = connector.batch_max()
-    claimed = _claim(runtime, target, lanes, size, token)
+    claimed = _claim(runtime, target, lanes, size, token, only)
     if not claimed:
         return False
-    people = known(action.candidate_id for action in claimed)
-    contacts = _contacts(target, people)
-    todo: list[tuple[Action, CoreAction]] = []
-    outcomes: dict[int, Outcome] = {}
-    now = runtime.now()
-    together = _passes_together(claimed)
-    archived = _archived(claimed, contacts)
-    tags = taggings(
-        runtime, target, {r.candidate_id for r in claimed if r.kind == ActionKind.CANDIDATE_TAG}
-    )
-    tagging: dict[int, Tagging] = {}
-    for row in claimed:
-        one = people[row.candidate_id]
-        if row.kind == ActionKind.CANDIDATE_TAG:
-            found = tags[row.candidate_id]
-            if isinstance(found, Outcome):
-                outcomes[row.pk] = found
-            else:
-                tagging[row.pk] = found
-                todo.append((row, _core_tag(row, found)))
-            continue
-        outcome = _without_asking(one, contacts.get(row.candidate_id), archived)
-        if outcome is None:
-            fields = values(one, together[row.candidate_id], now)
-            written = contacts.get(row.candidate_id)
-            if written is not None and fields and _same(written, fields):
-                outcome = Outcome(OutcomeKind.ALREADY_DONE, "the contact has these values already")
-            else:
-                todo.append((row, _core(row, one, written, fields)))
-        if outcome is not None:
-            outcomes[row.pk] = outcome
-    if tagging:
+    ready = prepare(runtime, target, claimed)
+    if ready.tagging:
         with writing():
-            doubt(tagging.values())
-    asked = _ask(connector, todo)
-    outcomes.update({row.pk: outcome for (row, _), outcome in zip(todo, asked, strict=True)})
-    cores = {row.pk: core for row, core in todo}
-    _write(runtime, target, token, claimed, outcomes, cores, contacts, tagging)
+            doubt(ready.tagging.values())
+    with recording() as calls:
+        said = _ask(connector, ready.todo)
+    asked = {row.pk: outcome for (row, _), outcome in zip(ready.todo, said, strict=True)}
+    outcomes = {**ready.outcomes, **asked}
+    cores = {row.pk: core for row, core in ready.todo}
+    keep_exchanges(token, claimed, outcomes, cores, calls)
+    _write(runtime, target, token, claimed, ready, outcomes)
     return len(claimed) == size
 
 
 def _claim(
-    runtime: Runtime, target: str, lanes: Collection[int], size: int, token: str
+    runtime: Runtime,
+    target: str,
+    lanes: Collection[int],
+    size: int,
+    token: str,
+    only: Collection[int],
 ) -> list[Action]:
     """Up to `size` due actions, oldest first, now ours. What was `unknown` stays marked so in
     memory, to be looked for before it is tried again."""
     now = runtime.now()
+    rows = Action.objects.select_for_update(skip_locked=True).filter(
+        target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now
+    )
     with writing():
-        due = list(
-            Action.objects.select_for_update(skip_locked=True)
-            .filter(target=target, status__in=_WAITING, lane__in=lanes, due_at__lte=now)
-            .order_by("id")[:size]
-        )
+        named = rows.filter(pk__in=only) if only else rows
+        due = list(paused().actions(named).order_by("id")[:size])
         Action.objects.filter(pk__in=[row.pk for row in due], status__in=_WAITING).update(
             status=ActionStatus.CLAIMED,
             claimed_by=token,
             claim_until=now + CLAIM_FOR,
         )
     return due
-
-
-def _contacts(target: str, people: dict[int, Known]) -> dict[int, ExternalId]:
-    rows = ExternalId.objects.filter(
-        candidate__in=people, connection=target, contact=True, gone_at__isnull=True
-    )
-    return {row.candidate_id: row for row in rows}
-
-
-def _passes_together(claimed: Sequence[Action]) -> dict[int, list[str]]:
-    """All fields that a candidate's actions in this batch pass: one write serves them all."""
-    together: dict[int, dict[str, None]] = {}
-    for row in claimed:
-        together.setdefault(row.candidate_id, {}).update(dict.fromkeys(row.passes))
-    return {candidate: list(names) for candidate, names in together.items()}
-
-
-def _archived(claimed: Sequence[Action], contacts: Mapping[int, ExternalId]) -> dict[int, str]:
-    """Who is archived and has no contact, with the rule: they are never exported. A contact that
-    is there already is kept right."""
-    without = {row.candidate_id for row in claimed} - set(contacts)
-    rows = Segmentation.objects.filter(candidate__in=without, segment=Segment.ARCHIVED)
-    return dict(rows.values_list("candidate_id", "rule"))
-
-
-def _without_asking(
-    one: Known, contact: ExternalId | None, archived: Mapping[int, str]
-) -> Outcome | None:
-    """The outcome where the ledger alone decides it."""
-    if one.candidate.erased_at is not None:
-        return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
-    if one.candidate.pk in archived:
-        rule = archived[one.candidate.pk]
-        return Outcome(OutcomeKind.SKIPPED, f"archived ({rule}): never exported")
-    if not one.emails and contact is None:
-        return Outcome(OutcomeKind.REFUSED, NO_ADDRESS)
-    return None
-
-
-def _same(contact: ExternalId, fields: dict[str, str]) -> bool:
-    return all(contact.written.get(name) == value for name, value in fields.items())
-
-
-def _core(
-    row: Action, one: Known, contact: ExternalId | None, fields: dict[str, str]
-) -> CoreAction:
-    return CoreAction(
-        key=row.key,
-        kind=ActionKind(row.kind),
-        candidate_id=row.candidate_id,
-        contact=ContactRef(contact.external_id if contact else "", tuple(one.emails)),
-        fields=fields,
-        occurred_at=row.planned_at,
-    )
-
-
-def _core_tag(row: Action, tagging: Tagging) -> CoreAction:
-    return CoreAction(
-        key=row.key,
-        kind=ActionKind.CANDIDATE_TAG,
-        candidate_id=row.candidate_id,
-        occurred_at=row.planned_at,
-        tags=tagging.change,
-    )
 
 
 def _ask(connector: AppliesActions, todo: Sequence[tuple[Action, CoreAction]]) -> list[Outcome]:
@@ -193,7 +119,7 @@ def _ask(connector: AppliesActions, todo: Sequence[tuple[Action, CoreAction]]) -
         try:
             said = connector.apply(fresh)
         except Exception as error:
-            said = [_from_error(error)] * len(fresh)
+            said = [from_error(error)] * len(fresh)
         outcomes.update({core.key: outcome for core, outcome in zip(fresh, said, strict=True)})
     return [outcomes[core.key] for _, core in todo]
 
@@ -203,23 +129,8 @@ def _find(connector: AppliesActions, core: CoreAction) -> Outcome | None:
     try:
         return connector.find(core)
     except Exception as error:
-        outcome = _from_error(error)
+        outcome = from_error(error)
         return Outcome(OutcomeKind.UNKNOWN, outcome.reason, after_s=outcome.after_s)
-
-
-def _from_error(error: Exception) -> Outcome:
-    """What an error of the whole call means for each action in it."""
-    if isinstance(error, Throttled):
-        return Outcome(OutcomeKind.LATER, error.reason, after_s=error.after_s)
-    if isinstance(error, Unsure):
-        return Outcome(OutcomeKind.UNKNOWN, error.reason)
-    if isinstance(error, (Unreachable, AuthFailed)):
-        return Outcome(OutcomeKind.LATER, error.reason)
-    if isinstance(error, WarmlineError):
-        return Outcome(OutcomeKind.REFUSED, error.reason)
-    log.error("action=apply", exc_info=error)
-    # A bug of ours or of the connector: nothing is known of what was written.
-    return Outcome(OutcomeKind.UNKNOWN, f"the connector failed: {type(error).__name__}")
 
 
 def _write(
@@ -227,12 +138,12 @@ def _write(
     target: str,
     token: str,
     claimed: Sequence[Action],
-    outcomes: dict[int, Outcome],
-    asked: dict[int, CoreAction],
-    contacts: dict[int, ExternalId],
-    tagging: Mapping[int, Tagging],
+    ready: Prepared,
+    outcomes: Mapping[int, Outcome],
 ) -> None:
     now = runtime.now()
+    asked = {row.pk: core for row, core in ready.todo}
+    tagging, contacts = ready.tagging, ready.contacts
     plain: dict[tuple[ActionStatus, str], list[int]] = {}
     good: list[str] = []
     told: list[tuple[CoreAction, str]] = []
@@ -251,6 +162,8 @@ def _write(
             there = outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE)
             if there and row.pk in tagging:
                 confirm([tagging[row.pk]])
+            elif there and row.kind in write_back.KINDS and row.pk in asked:
+                write_back.confirm(target, [asked[row.pk]])
             elif there and row.pk in asked:
                 core = asked[row.pk]
                 if external_id := outcome.external_id or core.contact.external_id:
@@ -261,13 +174,22 @@ def _write(
             Action.objects.filter(pk__in=ids, claimed_by=token).update(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
             )
+        once_more = [row for row in claimed if row.pk in ready.again and _done(outcomes[row.pk])]
+        Action.objects.filter(pk__in=[row.pk for row in once_more]).update(
+            status=ActionStatus.PLANNED, finished_at=None, due_at=now
+        )
+        lanes |= {act_lane(target, row.lane) for row in once_more}
         if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
             target
         ):
-            good.append(_trouble(target))
+            good += [_trouble(target), credentials_key(target, "write")]
         if good:
             resolve(good, "it works again, and all that had failed is done", now=now)
     runtime.poke(lanes)
+
+
+def _done(outcome: Outcome) -> bool:
+    return outcome.kind is OutcomeKind.DONE
 
 
 def _still_failing(target: str) -> bool:
@@ -307,6 +229,17 @@ def _again(
     )
     if outcome.after_s is not None and now - row.planned_at < _PATIENCE[ActionKind(row.kind)]:
         return  # asked to wait, and waiting: no failure yet
+    if outcome.detail.get("scope") == "credentials":
+        credentials_refused(
+            target,
+            "write",
+            outcome.reason,
+            now=now,
+            trigger=row.trigger,
+            record=f"candidate {row.candidate_id}",
+            candidate_id=row.candidate_id,
+        )
+        return
     open_incident(
         _trouble(target),
         outcome.reason,
@@ -331,7 +264,7 @@ def _refused(target: str, row: Action, outcome: Outcome, now: datetime) -> None:
         candidate_id=row.candidate_id,
         hint="add an address in the ATS: the update brings it here, and the rest follows"
         if no_address
-        else f"mend the cause, then `warmline replay {row.event.delivery_id}`",
+        else f"mend the cause, then `warmline failures replay a{row.pk}`",
     )
 
 

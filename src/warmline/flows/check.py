@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from warmline.core.actions import ActionKind
+from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.errors import BadSignature, ConfigError, Unreachable, WarmlineError
 from warmline.core.triggers import OWN
+from warmline.flows.alerts import last_drill, states
 from warmline.flows.runtime import Runtime
 from warmline.kit.http import Door
 from warmline.ports import Access, Channel, Finding, Needs, Received, Verdict
@@ -26,7 +27,7 @@ from warmline.store.statuses import IncidentStatus
 
 # What both systems must hold for any nurturing: an address, a name, which job, how far, whose.
 BASE = ("email", "name", "applied_role", "stage", "recruiter_owner")
-TAGS = "tags"
+TAGS, NOTE, DO_NOT_CONTACT, OPT_OUT = "tags", "note", "do_not_contact", "opt_out"
 KNOCK_S = 10.0  # as long as an impatient sender waits
 AT_ONCE = 8
 _READ = frozenset({Access.READ})
@@ -61,6 +62,7 @@ class Report:
     asked: bool
     connections: Mapping[str, Checked]
     webhooks: Mapping[str, Doorway]
+    alerts: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> Iterator[Finding]:
@@ -68,6 +70,7 @@ class Report:
         for part in (self.connections, self.webhooks):
             for told in part.values():
                 yield from told.findings
+        yield from self.alerts
 
     @property
     def to_mend(self) -> int:
@@ -85,6 +88,7 @@ class Report:
             for finding in told.findings
             if finding.verdict.to_mend
         ]
+        wrong += [("alerts", finding) for finding in self.alerts if finding.verdict.to_mend]
         return len({(name, finding.advice or finding.what) for name, finding in wrong})
 
     @property
@@ -117,6 +121,7 @@ class Report:
                 }
                 for name, one in self.webhooks.items()
             },
+            "alerts": [asdict(f) for f in self.alerts],
         }
 
 
@@ -144,7 +149,36 @@ def check(runtime: Runtime, *, ask: bool = True) -> Report:
         webhooks={
             name: _doorway(runtime, name, future.result()) for name, future in knocked.items()
         },
+        alerts=_alerts(runtime),
     )
+
+
+def _alerts(runtime: Runtime) -> tuple[Finding, ...]:
+    """Whether an operator hears of failures: how the last alert of each channel ended. None is
+    sent here; that is what `warmline alerts drill` is for."""
+    if not runtime.channels:
+        said = "nobody is told of failures: set alerts.mail or alerts.to in warmline.yaml"
+        return (Finding("channels", Verdict.UNKNOWN, said),)
+    found = []
+    for state in states(runtime.channels):
+        what = f"{state.name} ({state.what})"
+        if state.failing:
+            said = f"its last alert was not accepted: {state.reason}"
+            found.append(Finding(what, Verdict.FAILED, said))
+        elif state.sent_at is None:
+            said = "nothing has left by it yet: try it with `warmline alerts drill`"
+            found.append(Finding(what, Verdict.UNKNOWN, said))
+        else:
+            said = f"its last alert was accepted {ago(runtime.now() - state.sent_at)}"
+            found.append(Finding(what, Verdict.OK, said))
+    drilled = last_drill()
+    at = drilled.alerted_at if drilled is not None else None
+    if at is None:
+        found.append(Finding("last drill", Verdict.UNKNOWN, "none yet: `warmline alerts drill`"))
+    else:
+        said = f"{at:%Y-%m-%d %H:%M:%S}Z, {ago(runtime.now() - at)}"
+        found.append(Finding("last drill", Verdict.OK, said))
+    return tuple(found)
 
 
 def _connector(runtime: Runtime, name: str) -> str:
@@ -172,6 +206,8 @@ def needs_of(runtime: Runtime, name: str) -> Needs:
         elsewhere = role == "ats" and runtime.role(trigger.source) not in ("ats", "files")
         if trigger.source == name or elsewhere:
             for field in trigger.passes:
+                if field in OF_THE_EVENT:
+                    continue  # the event tells it, and no record
                 fields[field] = fields.get(field, frozenset()) | _READ
         if trigger.target == name and trigger.target != OWN:
             for field in _written(trigger.do, trigger.passes):
@@ -181,13 +217,21 @@ def needs_of(runtime: Runtime, name: str) -> Needs:
     return Needs(fields)
 
 
+# What is written without being passed: the way back.
+_MARKS: Mapping[ActionKind, tuple[str, ...]] = {
+    ActionKind.CANDIDATE_FLAG: (TAGS, NOTE),
+    ActionKind.CANDIDATE_DO_NOT_CONTACT: (TAGS, NOTE, DO_NOT_CONTACT),
+    ActionKind.CONTACT_OPT_OUT: (OPT_OUT,),
+}
+
+
 def _written(kind: ActionKind, passes: tuple[str, ...]) -> tuple[str, ...]:
     """What an action writes where it is done. A contact is found and made by its address."""
     if kind is ActionKind.CONTACT_UPSERT:
         return ("email", *passes)
     if kind is ActionKind.CANDIDATE_TAG:
         return (TAGS, *passes)
-    return passes
+    return _MARKS.get(kind, passes)
 
 
 # The connections

@@ -29,7 +29,7 @@ def compose(
                 "name": one.candidate.name,
             },
             "job": _job(application),
-            "application": {"date": _day(application.applied_at if application else None)},
+            "application": _candidacy(application, now),
             "recruiter": {
                 "name": sender_name,
                 "first_name": sender_name.split()[0] if sender_name else "",
@@ -80,6 +80,17 @@ def _application(enrolment: Enrolment, one: Known) -> Application | None:
         if application.pk == enrolment.application_id:
             return application
     return one.latest
+
+
+def _candidacy(application: Application | None, now: datetime) -> dict[str, object]:
+    """`weeks_since_rejection` is whole weeks, and missing where there was none."""
+    said: dict[str, object] = {"date": "", "rejection_date": ""}
+    if application is not None:
+        said["date"] = _day(application.applied_at)
+        said["rejection_date"] = _day(application.rejected_at)
+        if application.rejected_at is not None:
+            said["weeks_since_rejection"] = (now - application.rejected_at).days // 7
+    return said
 
 
 def _job(application: Application | None) -> dict[str, str]:

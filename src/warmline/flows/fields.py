@@ -6,12 +6,12 @@ that is handled late then writes what is true now, and never overwrites a newer 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from warmline.core.events import ApplicationStatus, InterviewStatus
-from warmline.store.models import Application, Candidate, CandidateEmail, Interview
+from warmline.core.events import ApplicationStatus, EventKind, InterviewStatus
+from warmline.store.models import Application, Candidate, CandidateEmail, Event, Interview
 
 
 @dataclass(slots=True)
@@ -65,9 +65,17 @@ def known(candidate_ids: Iterable[int]) -> dict[int, Known]:
     return found
 
 
-def values(one: Known, names: Iterable[str], now: datetime) -> dict[str, str]:
+def values(
+    one: Known,
+    names: Iterable[str],
+    now: datetime,
+    *,
+    event: Event | None = None,
+    own_tags: Collection[str] = (),
+) -> dict[str, str]:
     """The named fields (`core.actions.FIELDS`) as text, dates in ISO 8601; what is not known is
-    left out, so that it never empties a field on the other side."""
+    left out, so that it never empties a field on the other side. `event`: the one that asked, for
+    what it alone can tell. `own_tags`: Warmline's, in lower case, which are no skills."""
     candidate, latest, moved = one.candidate, one.latest, one.moved
     interview = next_interview(one, moved, now)
     all_values = {
@@ -79,11 +87,25 @@ def values(one: Known, names: Iterable[str], now: datetime) -> dict[str, str]:
         "stage": moved.stage.name if moved and moved.stage else "",
         "interview_date": _moment(interview.starts_at if interview else None),
         "interviewer": _names(interview),
+        "rejection_date": _date(latest.rejected_at if latest else None),
+        "skill_tags": ", ".join(sorted(t for t in candidate.tags if t.casefold() not in own_tags)),
+        **(_told(event) if event is not None else {}),
     }
-    chosen = {name: all_values[name] for name in names if all_values[name]}
+    chosen = {name: all_values[name] for name in names if all_values.get(name)}
     if "name" in chosen:
         chosen["first_name"], chosen["last_name"] = candidate.first_name, candidate.last_name
     return chosen
+
+
+def _told(event: Event) -> dict[str, str]:
+    """What only the event can tell (`core.actions.OF_THE_EVENT`)."""
+    if event.kind in (EventKind.CANDIDATE_UNSUBSCRIBED, EventKind.CONSENT_WITHDRAWN):
+        return {"unsubscribe_date": _date(event.occurred_at)}
+    return {
+        "click_date": _moment(event.occurred_at.replace(microsecond=0)),
+        "email_subject": event.fields.get("email_subject", ""),
+        "link_url": event.fields.get("link_url", ""),
+    }
 
 
 def next_interview(one: Known, application: Application | None, now: datetime) -> Interview | None:

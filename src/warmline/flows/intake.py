@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from time import monotonic
 
 from warmline.core.errors import BadSignature, WarmlineError
@@ -23,7 +22,6 @@ BODY_BYTES_MAX = 1024 * 1024
 # More than so many deliveries in so many seconds are a burst: 150 a second.
 BURST, BURST_WITHIN_S = 15, 0.1
 KEY_CHARS_MAX = 200
-QUIET_FOR = timedelta(seconds=1)
 # What is worth keeping of a request's headers: no cookies, no authorization.
 _HEADERS_KEPT = ("content-type", "user-agent")
 
@@ -87,31 +85,10 @@ def busy() -> bool:
     return _commits.busy()
 
 
-class Quiet:
-    """Counts what strangers can cause at will, and lets it be written down once a second: nobody
-    without a key may keep the disk busy."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[str, tuple[datetime | None, int]] = {}
-
-    def count(self, key: str, now: datetime) -> int:
-        """How many to write down now, this one included; 0: not yet."""
-        with self._lock:
-            last, waiting = self._counts.get(key, (None, 0))
-            if last is not None and abs(now - last) < QUIET_FOR:
-                self._counts[key] = (last, waiting + 1)
-                return 0
-            self._counts[key] = (now, 0)
-            return waiting + 1
-
-
-_strangers = Quiet()
-
-
-def turned_away(connection: str, kind: str, reason: str, *, now: datetime, hint: str) -> None:
+def turned_away(runtime: Runtime, connection: str, kind: str, reason: str, *, hint: str) -> None:
     """Count a delivery that nothing is kept of on the incident `<connection>:<kind>`."""
-    count = _strangers.count(f"{connection}:{kind}", now)
+    now = runtime.now()
+    count = runtime.strangers.count(f"{connection}:{kind}", now)
     if count:
         with writing():
             open_incident(
@@ -156,7 +133,7 @@ def receive(runtime: Runtime, connection: str, received: Received) -> str:
     except WarmlineError as error:
         kind = "signature" if isinstance(error, BadSignature) else "setup"
         reason = f"a delivery to /in/{connection} was turned away: {error.reason}"
-        turned_away(connection, kind, reason, now=now, hint=error.hint)
+        turned_away(runtime, connection, kind, reason, hint=error.hint)
         raise
     row = delivery_row(connection, received, connector.delivery_key(received))
     wrong = _not_json(received.body)

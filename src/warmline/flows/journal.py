@@ -71,9 +71,27 @@ def take_back(entries: Sequence[Entry]) -> None:
         rows = model._default_manager.filter(pk__in=entry["ids"])
         if "made" in entry:
             rows.filter(**_values(model, entry["made"])).delete()
-            continue
-        for name, (before, after) in entry["set"].items():
-            rows.filter(**_values(model, {name: after})).update(**_values(model, {name: before}))
+        else:
+            _set_back(model, rows, entry["set"])
+
+
+def _set_back(
+    model: type[models.Model], rows: models.QuerySet[Any], changed: dict[str, list[Any]]
+) -> None:
+    """All fields of a row that still hold what was put there, in one statement: two of them may
+    stand in one unique key, and PostgreSQL's JSON keeps no order of fields."""
+    before = _values(model, {name: pair[0] for name, pair in changed.items()})
+    after = _values(model, {name: pair[1] for name, pair in changed.items()})
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        still = tuple(name for name in sorted(changed) if getattr(row, name) == after[name])
+        alike.setdefault(still, []).append(row.pk)
+    for names, ids in alike.items():
+        if names:
+            there = model._default_manager.filter(
+                pk__in=ids, **{name: after[name] for name in names}
+            )
+            there.update(**{name: before[name] for name in names})
 
 
 def _plain(value: Any) -> Any:

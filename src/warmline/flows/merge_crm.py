@@ -29,6 +29,8 @@ from warmline.flows.contact_records import ContactRecords
 from warmline.flows.crm_duplicates import Contact, Found, Group, find
 from warmline.flows.runtime import Runtime
 from warmline.ports import ContactRecord, MergesContacts
+from warmline.store.db import writing
+from warmline.store.models import DuplicateReport
 
 log = logging.getLogger("warmline.merge_crm")
 
@@ -69,9 +71,20 @@ def crm_of(runtime: Runtime, name: str | None) -> str:
 
 
 def look(runtime: Runtime, connection: str, *, sleep: Sleep, seen: Callable[[int], None]) -> Found:
-    """Read every contact and sort them into people. `sleep` takes seconds; `seen` is told how many
-    contacts a page brought. Raises AuthFailed, Throttled, Unreachable, Malformed."""
-    return find(connection, _listed(runtime, connection, sleep, seen))
+    """Read every contact and sort them into people; what was found is kept as a report, which a
+    deduplication pause asks for. `sleep` takes seconds; `seen` is told how many contacts a page
+    brought. Raises AuthFailed, Throttled, Unreachable, Malformed."""
+    began_at = runtime.now()
+    found = find(connection, _listed(runtime, connection, sleep, seen))
+    with writing():
+        DuplicateReport.objects.create(
+            connection=connection,
+            made_at=began_at,
+            contacts=len(found.contacts),
+            duplicates=found.merges,
+            probable=len(found.doubts),
+        )
+    return found
 
 
 def _listed(

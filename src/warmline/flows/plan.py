@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from warmline.core.actions import ActionKind
+from warmline.core.engagement import CONFIDENCE, is_act
 from warmline.core.segments import Placement
 from warmline.core.sequences import Sequence, Step
-from warmline.core.triggers import Trigger
+from warmline.core.triggers import OWN, Trigger
 from warmline.flows.batch import Applied, Heard
+from warmline.flows.pauses import Paused, paused
 from warmline.flows.placing import placements, why_not
 from warmline.flows.runtime import Lane, Runtime, act_lane, mail_lane
 from warmline.store.models import (
@@ -28,6 +30,10 @@ from warmline.store.models import Event as EventRow
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, lane_of
 
 ACTION_KEY_MAX = 350  # characters: the width of the column
+# Written to the candidate's records in the ATS.
+ON_RECORDS = frozenset(
+    {ActionKind.CANDIDATE_TAG, ActionKind.CANDIDATE_FLAG, ActionKind.CANDIDATE_DO_NOT_CONTACT}
+)
 
 
 @dataclass(slots=True)
@@ -48,6 +54,15 @@ class Plan:
         self._actions: list[Action] = []
         self._wishes: list[_Wish] = []
         self._placed: dict[int, Placement] = {}
+        self._waited: list[Action] = []  # rows of before, whose trigger was paused
+        self._paused = Paused()
+
+    def take_up(self, row: Action, trigger: Trigger) -> None:
+        """An enrolment that waited, because its trigger was paused when it asked for it."""
+        self._waited.append(row)
+        self._wishes.append(
+            _Wish(row, trigger, row.candidate, row.event.application, row.event, "")
+        )
 
     def add(self, row: EventRow, heard: Heard, applied: Applied, *, live: bool) -> None:
         """The actions of one event. `live`: it came as it happened, not by poll or import."""
@@ -56,7 +71,7 @@ class Plan:
         event = heard.event
         if applied.kind is not event.kind:
             event = replace(event, kind=applied.kind)
-        context = _context(applied, heard)
+        context = context_of(applied, heard)
         for trigger in self._runtime.project.triggers.for_event(event, self._connection, context):
             action = Action(
                 key=_action_key(trigger.name, self._connection, row.key),
@@ -70,6 +85,9 @@ class Plan:
                 lane=lane_of(candidate.pk),
                 due_at=self._now,
             )
+            if trigger.do is ActionKind.CANDIDATE_FLAG and not is_act(event.kind, event.fields):
+                action.status, action.finished_at = ActionStatus.SKIPPED, self._now
+                action.reason = "no confirmed act of the person (I9): a machine may have done it"
             if trigger.do is ActionKind.SEQUENCE_ENROL:
                 refusal = "" if live else self._too_old(trigger, heard)
                 self._wishes.append(
@@ -95,14 +113,17 @@ class Plan:
         self._actions = self._with_records()
         if self._actions:
             Action.objects.bulk_create(self._actions)
+        Action.objects.bulk_update(self._waited, ["status", "reason", "finished_at"])
         lanes |= {
-            act_lane(a.target, a.lane) for a in self._actions if a.status == ActionStatus.PLANNED
+            act_lane(a.target, a.lane)
+            for a in self._actions
+            if a.status == ActionStatus.PLANNED and a.target != OWN
         }
         return lanes
 
     def _with_records(self) -> list[Action]:
-        """Without the tags for systems in which the candidate has no record."""
-        tags = [a for a in self._actions if a.kind == ActionKind.CANDIDATE_TAG]
+        """Without what is written to records, for systems in which the candidate has none."""
+        tags = [a for a in self._actions if a.kind in ON_RECORDS]
         if not tags:
             return self._actions
         there = set(
@@ -115,12 +136,13 @@ class Plan:
         return [
             a
             for a in self._actions
-            if a.kind != ActionKind.CANDIDATE_TAG or (a.candidate_id, a.target) in there
+            if a.kind not in ON_RECORDS or (a.candidate_id, a.target) in there
         ]
 
     def _enrol(self) -> set[Lane]:
         if not self._wishes:
             return set()
+        self._paused = paused()
         taken = set(
             Enrolment.objects.filter(
                 candidate__in={w.candidate.pk for w in self._wishes},
@@ -134,7 +156,7 @@ class Plan:
             self._decide(wish, taken, enrolments)
         Enrolment.objects.bulk_create(enrolments)
         first = [
-            plan_message(enrolment, loaded.steps[0], self._now, due_at=self._now)
+            plan_message(enrolment, loaded.steps[0], self._now, due_at=enrolment.enrolled_at)
             for enrolment in enrolments
             if (loaded := self._sequence(enrolment.sequence)).steps[0].day == 0
         ]
@@ -154,6 +176,8 @@ class Plan:
         self, wish: _Wish, taken: set[tuple[int, str]], enrolments: list[Enrolment]
     ) -> None:
         action, candidate, sequence = wish.action, wish.candidate, wish.trigger.sequence
+        if self._paused.trigger(wish.trigger.name) and not wish.refusal:
+            return  # it stays planned: `flows.enrol` takes it up once the trigger goes on
         action.finished_at = self._now
         if wish.refusal:
             action.status, action.reason = ActionStatus.SKIPPED, wish.refusal
@@ -169,7 +193,7 @@ class Plan:
             taken.add((candidate.pk, sequence))
             action.status = ActionStatus.DONE
             enrolments.append(
-                enrolment_of(self._sequence(sequence), candidate, wish, now=self._now)
+                enrolment_of(self._sequence(sequence), candidate, wish, now=action.planned_at)
             )
 
 
@@ -214,9 +238,12 @@ def _action_key(trigger: str, connection: str, event_key: str) -> str:
     return f"{key[: ACTION_KEY_MAX - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def _context(applied: Applied, heard: Heard) -> dict[str, Any]:
-    """What a condition may speak of. Absent names make a condition false."""
-    context: dict[str, Any] = {"event": {"kind": str(applied.kind), "word": heard.event.word}}
+def context_of(applied: Applied, heard: Heard) -> dict[str, Any]:
+    """All of `core.triggers.SPEAKS_OF` that the event carries."""
+    event = {"kind": str(applied.kind), "word": heard.event.word}
+    context: dict[str, Any] = {"event": event}
+    if said := heard.event.fields.get(CONFIDENCE):
+        event["confidence"] = said
     candidate, application = applied.candidate, applied.application
     if candidate is not None:
         context["candidate"] = {
@@ -229,6 +256,7 @@ def _context(applied: Applied, heard: Heard) -> dict[str, Any]:
             "status": str(application.status),
             "prospect": application.prospect,
             "role": application.job.title if application.job else "",
+            "reached": application.reached,
         }
         if application.stage is not None:
             context["stage"] = {

@@ -5,8 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from warmline.core.errors import WarmlineError
-from warmline.flows.incidents import open_incident, resolve
+from warmline.core.errors import AuthFailed, WarmlineError
+from warmline.flows.incidents import (
+    credentials_key,
+    credentials_refused,
+    open_incident,
+    resolve,
+)
 from warmline.flows.intake import delivery_row
 from warmline.flows.runtime import Runtime, intake_lane
 from warmline.ports import Channel, Page, Received
@@ -44,16 +49,22 @@ def poll(
             raise  # whoever asked for it is told
         log.warning("action=poll connection=%s reason=%s", connection, error.reason)
         with writing():
-            open_incident(
-                f"{connection}:poll",
-                error.reason,
-                now=runtime.now(),
-                connection=connection,
-                hint=error.hint or "it is tried again by itself",
-            )
+            if isinstance(error, AuthFailed):
+                credentials_refused(
+                    connection, "read", error.reason, now=runtime.now(), hint=error.hint
+                )
+            else:
+                open_incident(
+                    f"{connection}:poll",
+                    error.reason,
+                    now=runtime.now(),
+                    connection=connection,
+                    hint=error.hint or "it is tried again by itself",
+                )
         return total
     with writing():
-        resolve([f"{connection}:poll"], "it can be read again", now=runtime.now())
+        keys = [f"{connection}:poll", credentials_key(connection, "read")]
+        resolve(keys, "it can be read again", now=runtime.now())
     return total
 
 

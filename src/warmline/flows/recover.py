@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.db.models import Q
 
+from warmline.core.triggers import OWN
+from warmline.flows.pauses import paused
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.send import settle_by_rule
 from warmline.store.db import writing
-from warmline.store.models import Action, Delivery, Message
-from warmline.store.statuses import ActionStatus, DeliveryStatus, MessageStatus
+from warmline.store.models import Action, Alert, Delivery, Message
+from warmline.store.statuses import ActionStatus, AlertStatus, DeliveryStatus, MessageStatus
 
 
 def recover(runtime: Runtime, *, alone: bool = False) -> int:
@@ -30,6 +32,10 @@ def recover(runtime: Runtime, *, alone: bool = False) -> int:
         count += Message.objects.filter(lapsed, status=MessageStatus.CLAIMED).update(
             status=MessageStatus.PLANNED, claimed_by="", claim_until=None
         )
+        # It may have arrived: rather twice than never.
+        count += Alert.objects.filter(lapsed, status=AlertStatus.SENDING).update(
+            status=AlertStatus.PLANNED, due_at=now, claimed_by="", claim_until=None
+        )
         for message in Message.objects.filter(lapsed, status=MessageStatus.SENDING):
             settle_by_rule(runtime, message, "the process ended during the hand-over", now)
             count += 1
@@ -37,8 +43,8 @@ def recover(runtime: Runtime, *, alone: bool = False) -> int:
 
 
 def due_lanes(runtime: Runtime) -> set[Lane]:
-    """Every lane that has work now: what finds the lanes whose poke was lost."""
-    now = runtime.now()
+    """Every lane that has work now, paused work left out: finds the lanes whose poke was lost."""
+    now, stopped = runtime.now(), paused()
     lanes = {
         Lane(f"intake:{name}", 0)
         for name in Delivery.objects.filter(status=DeliveryStatus.RECEIVED)
@@ -46,14 +52,17 @@ def due_lanes(runtime: Runtime) -> set[Lane]:
         .values_list("connection", flat=True)
         .distinct()
     }
-    actions = Action.objects.filter(
+    waiting = Action.objects.filter(
         status__in=[ActionStatus.PLANNED, ActionStatus.UNKNOWN], due_at__lte=now
     )
+    # What Warmline does itself has no lane: `flows.enrol` takes it up.
+    actions = stopped.actions(waiting).exclude(target=OWN)
     lanes |= {
         Lane(f"act:{target}", lane)
         for target, lane in actions.order_by().values_list("target", "lane").distinct()
     }
-    messages = Message.objects.filter(status=MessageStatus.PLANNED, due_at__lte=now)
+    due = Message.objects.filter(status=MessageStatus.PLANNED, due_at__lte=now)
+    messages = stopped.messages(due, runtime.project.file.mail.connection)
     lanes |= {
         Lane("mail", lane) for lane in messages.order_by().values_list("lane", flat=True).distinct()
     }

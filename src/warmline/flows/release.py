@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
+from warmline.core.actions import REPEATABLE
 from warmline.core.policy import NO_ADDRESS
 from warmline.flows.incidents import resolve
 from warmline.flows.runtime import Lane, act_lane, mail_lane
 from warmline.store.models import Action, Candidate, Delivery, Enrolment, Message
 from warmline.store.statuses import ActionStatus, MessageStatus
+
+# The reason of what a person has tried again, until it has been.
+REPLAYED = "replayed"
 
 
 def no_address_incident(candidate_id: int) -> str:
@@ -61,11 +65,22 @@ def _go_on(enrolment_id: int, messages: Sequence[Message], now: datetime) -> set
 
 def release_refused(delivery: Delivery, now: datetime) -> int:
     """The refused actions of a delivery's events are planned again. Returns how many."""
-    return Action.objects.filter(event__delivery=delivery, status=ActionStatus.REFUSED).update(
-        status=ActionStatus.PLANNED,
-        reason="replayed",
-        attempts=0,
-        planned_at=now,
-        due_at=now,
-        finished_at=None,
-    )
+    rows = Action.objects.filter(event__delivery=delivery, status=ActionStatus.REFUSED)
+    return plan_again(rows, now)
+
+
+def plan_again(rows: QuerySet[Action], now: datetime) -> int:
+    """These actions are tried again, with all patience anew. What leaves a note is looked for
+    first: it may have been given up for want of an answer, and a note written twice is two notes.
+    Returns how many."""
+    again = {
+        "reason": REPLAYED,
+        "attempts": 0,
+        "planned_at": now,
+        "due_at": now,
+        "finished_at": None,
+    }
+    repeatable = [str(kind) for kind in REPEATABLE]
+    looked_for = rows.exclude(kind__in=repeatable).update(status=ActionStatus.UNKNOWN, **again)
+    planned = rows.filter(kind__in=repeatable).update(status=ActionStatus.PLANNED, **again)
+    return int(looked_for + planned)

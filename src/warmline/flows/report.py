@@ -10,6 +10,8 @@ from django.db.models import Count, Q
 
 from warmline.core.events import ApplicationStatus
 from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
+from warmline.flows.alerts import ChannelState, last_drill, states
+from warmline.flows.pauses import called, standing
 from warmline.flows.runtime import Runtime
 from warmline.store.models import (
     Action,
@@ -19,6 +21,7 @@ from warmline.store.models import (
     ExternalId,
     Incident,
     Message,
+    Pause,
     Suppression,
 )
 from warmline.store.statuses import ActionStatus, DeliveryStatus, IncidentStatus, MessageStatus
@@ -86,6 +89,15 @@ class Overview:
     actions_waiting: int
     deliveries: dict[str, int]
     unknown_words: list[tuple[str, str, int]]
+    channels: list[ChannelState]
+    drilled: Incident | None
+
+    @property
+    def unheard(self) -> bool:
+        """Whether every channel of the alerts fails: then this page is the only one that tells."""
+        return bool(self.channels) and all(channel.failing for channel in self.channels)
+
+    pauses: list[tuple[str, Pause]]
 
 
 def overview(runtime: Runtime, *, days: int = 30) -> Overview:
@@ -120,6 +132,9 @@ def overview(runtime: Runtime, *, days: int = 30) -> Overview:
         ).count(),
         deliveries=_deliveries(),
         unknown_words=_unknown_words(),
+        channels=states(runtime.channels),
+        drilled=last_drill(),
+        pauses=[(called(row.scope, row.name), row) for row in standing()],
     )
 
 

@@ -7,7 +7,7 @@ import random
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,14 +16,17 @@ from typing import Any, NamedTuple
 from warmline.config.project import Connection, Project, secret_name, secret_values
 from warmline.core.errors import ConfigError
 from warmline.core.segments import Segment
-from warmline.core.triggers import OWN
+from warmline.core.triggers import OWN, OWN_EVENTS
+from warmline.flows.channels import Channel, channels_of
+from warmline.flows.quiet import Quiet
 from warmline.kit.manifest import Manifest, make, manifests
 from warmline.ports import Options
 
 
 class Lane(NamedTuple):
-    """`family` says what kind of work, for whom: `intake:ats`, `act:crm`, `mail`. Draining a lane
-    is exclusive; intake has one lane a connection, the others one per share of the candidates."""
+    """`family` says what kind of work, for whom: `intake:ats`, `act:crm`, `mail`, `alerts:slack`.
+    Draining a lane is exclusive; intake has one lane a connection, alerts one a channel, the others
+    one per share of the candidates."""
 
     family: str
     number: int
@@ -35,6 +38,10 @@ def intake_lane(connection: str) -> Lane:
 
 def act_lane(target: str, number: int) -> Lane:
     return Lane(f"act:{target}", number)
+
+
+def alert_lane(channel: str) -> Lane:
+    return Lane(f"alerts:{channel}", 0)
 
 
 def mail_lane(number: int) -> Lane:
@@ -59,13 +66,23 @@ class Runtime:
     stopping: threading.Event = field(default_factory=threading.Event)
     orphans_told: set[str] = field(default_factory=set)
     first_sync_allowed: bool = False
+    channels: Mapping[str, Channel] = field(default_factory=dict)  # that alerts leave by
+    pages_url: str = ""  # where the operator's pages answer; empty: nobody serves them here
+    watched_at: datetime | None = None
+    watching_since: datetime | None = None
+    strangers: Quiet = field(default_factory=Quiet)
     live: set[str] = field(default_factory=set)  # tokens of the batches in hand
 
     @property
     def own_tags(self) -> frozenset[str]:
-        """The tags that Warmline writes itself, in lower case."""
+        """The tags that Warmline writes itself, in lower case: the segments', and those that a
+        connector names (`own_tags`)."""
         tag = self.project.file.segments.tag
-        return frozenset(tag(segment).casefold() for segment in Segment)
+        names = {tag(segment) for segment in Segment}
+        for connector in self.connectors.values():
+            if hasattr(connector, "own_tags"):
+                names |= connector.own_tags()
+        return frozenset(name.casefold() for name in names)
 
     @contextmanager
     def claiming(self) -> Iterator[str]:
@@ -143,6 +160,7 @@ def build(
         project=project, connectors=connectors, manifests=used, now=now, chance=chance
     )
     _check_work(runtime)
+    runtime.channels = channels_of(project, connectors, now)
     return runtime
 
 
@@ -185,8 +203,16 @@ def _check_work(runtime: Runtime) -> None:
                     f"do is {trigger.do!s}, which {trigger.target!r} cannot; "
                     f"expected one of {sorted(able)}",
                 )
+        tells: Collection[str] = OWN_EVENTS
         if trigger.source != OWN:
             _check_can(runtime, "parses", ("triggers", i, "from"), trigger.source)
+            tells = runtime.manifests[trigger.source].events
+        if trigger.on not in tells:
+            raise project.fault(
+                ("triggers", i, "on"),
+                f"on is {trigger.on!s}, which {trigger.source!r} never tells; "
+                f"expected one of {sorted(tells)}",
+            )
 
 
 def _check_can(

@@ -13,17 +13,25 @@ from datetime import datetime, timedelta
 
 from warmline.config.project import UnknownRule
 from warmline.core.candidates import masked
-from warmline.core.errors import WarmlineError
+from warmline.core.errors import AuthFailed, WarmlineError
 from warmline.core.events import ApplicationStatus, StageKind
 from warmline.core.mail import MailError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reason
 from warmline.core.retries import backoff_s, given_up
+from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 from warmline.flows.compose import compose
 from warmline.flows.fields import Known, known
-from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.incidents import (
+    credentials_key,
+    credentials_refused,
+    open_incident,
+    resolve,
+)
 from warmline.flows.opt_out import stop_mail, suppress
+from warmline.flows.pauses import of as paused_of
+from warmline.flows.pauses import paused
 from warmline.flows.release import no_address_incident
 from warmline.flows.runtime import Runtime
 from warmline.ports import Envelope, MailSession
@@ -43,6 +51,7 @@ _TROUBLE = "mail:trouble"
 class _Ready:
     message: Message
     envelope: Envelope
+    sequence: str
 
 
 class Post:
@@ -66,7 +75,6 @@ class Post:
     def _drain(self, lanes: Collection[int], token: str) -> bool:
         runtime = self._runtime
         claimed, people, full = _claim(runtime, lanes, token)
-        enrolments = Enrolment.objects.in_bulk([m.enrolment_id for m in claimed])
         ready = [
             r
             for message in claimed
@@ -74,7 +82,7 @@ class Post:
                 r := _compose(
                     runtime,
                     message,
-                    enrolments[message.enrolment_id],
+                    message.enrolment,
                     people[message.candidate_id],
                 )
             )
@@ -88,9 +96,11 @@ class Post:
         try:
             session = self._session = self._session or self._connector.open()
         except WarmlineError as error:
+            scope = {"scope": "credentials"} if isinstance(error, AuthFailed) else {}
+            outcome = Outcome(OutcomeKind.LATER, error.reason, detail=scope)
             with writing():
                 for item in ready:
-                    _record(runtime, token, item, Outcome(OutcomeKind.LATER, error.reason))
+                    _record(runtime, token, item, outcome)
             return
         answered: tuple[_Ready, Outcome] | None = None
         for i, item in enumerate(ready):
@@ -117,11 +127,11 @@ def _claim(
     more."""
     now = runtime.now()
     with writing():
-        due = list(
-            Message.objects.select_for_update(skip_locked=True)
-            .filter(status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now)
-            .order_by("due_at", "id")[:BATCH]
+        waiting = Message.objects.select_for_update(of=("self",), skip_locked=True).filter(
+            status=MessageStatus.PLANNED, lane__in=lanes, due_at__lte=now
         )
+        going_on = paused().messages(waiting, runtime.project.file.mail.connection)
+        due = list(going_on.select_related("enrolment").order_by("due_at", "id")[:BATCH])
         if not due:
             return [], {}, False
         people = known(m.candidate_id for m in due)
@@ -131,6 +141,7 @@ def _claim(
             reason = hold_reason(
                 StepClass(message.step_class),
                 states[message.candidate_id],
+                for_segment=_whom(runtime, message),
                 due_at=message.due_at,
                 now=now,
             )
@@ -142,6 +153,12 @@ def _claim(
             status=MessageStatus.CLAIMED, claimed_by=token, claim_until=now + CLAIM_FOR
         )
     return going, people, len(due) == BATCH
+
+
+def _whom(runtime: Runtime, message: Message) -> Segment | None:
+    """The segment that the message's sequence is for."""
+    loaded = runtime.project.sequences.get(message.enrolment.sequence)
+    return loaded.segment if loaded else None
 
 
 def _states(runtime: Runtime, people: dict[int, Known]) -> dict[int, CandidateState]:
@@ -236,7 +253,8 @@ def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Know
     """The mail; None where none can be made: the message is held, and its neighbours go on."""
     now = runtime.now()
     try:
-        return _Ready(message, compose(runtime.project, message, enrolment, one, now))
+        envelope = compose(runtime.project, message, enrolment, one, now)
+        return _Ready(message, envelope, enrolment.sequence)
     except MailError as error:
         why = str(error)
     except LookupError:
@@ -263,7 +281,7 @@ def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Know
 
 def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
     """From here on a lost answer leaves doubt. The last look: False where the message was taken
-    back, where the policy says no by now, or where the address is another by now."""
+    back, where the policy says no by now, where it is paused, or where the address is another."""
     now, message = runtime.now(), item.message
     seen = present(message.candidate_id)
     state, usable = _state(
@@ -277,11 +295,19 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         candidacies=seen.candidacies,
     )
     mine = Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token)
-    reason = hold_reason(StepClass(message.step_class), state, due_at=message.due_at, now=now)
+    reason = hold_reason(
+        StepClass(message.step_class),
+        state,
+        for_segment=_whom(runtime, message),
+        due_at=message.due_at,
+        now=now,
+    )
     if reason:
         _hold(message, MessageStatus.CLAIMED, reason, now)
         return False
-    if usable[0] != item.envelope.recipient_address:
+    mail = runtime.project.file.mail.connection
+    waits = paused_of(seen.pauses).sequence(item.sequence, mail)
+    if waits or usable[0] != item.envelope.recipient_address:
         mine.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
         return False
     return bool(
@@ -318,7 +344,9 @@ def _record(runtime: Runtime, token: str, item: _Ready, outcome: Outcome) -> Non
     if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
         _move(token, message, MessageStatus.HANDED_OFF, handed_off_at=now)
         if message.attempts or message.reason:
-            resolve([_TROUBLE, f"message:{message.pk}"], "mail is accepted again", now=now)
+            credentials = credentials_key(runtime.project.file.mail.connection, "write")
+            keys = [_TROUBLE, credentials, f"message:{message.pk}"]
+            resolve(keys, "mail is accepted again", now=now)
     elif _may_pass(outcome) and not given_up(message.attempts):
         _later(runtime, token, message, outcome, now)
     elif outcome.kind is OutcomeKind.UNKNOWN:
@@ -353,6 +381,17 @@ def _later(runtime: Runtime, token: str, message: Message, outcome: Outcome, now
         reason=outcome.reason,
         due_at=now + timedelta(seconds=wait_s),
     )
+    if outcome.detail.get("scope") == "credentials":
+        credentials_refused(
+            runtime.project.file.mail.connection,
+            "write",
+            outcome.reason,
+            now=now,
+            trigger="mail",
+            record=f"candidate {message.candidate_id}",
+            candidate_id=message.candidate_id,
+        )
+        return
     open_incident(
         _TROUBLE,
         outcome.reason,

@@ -6,28 +6,22 @@ gets an action, unless one waits already. Killed half-way and started again, wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable
 
-from django.db.models import Exists, F, Min, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from warmline.core.actions import ActionKind
-from warmline.core.events import EventKind
-from warmline.core.triggers import OWN
-from warmline.flows import act
-from warmline.flows.recover import recover
+from warmline.flows.placement_events import placement_events
 from warmline.flows.runtime import Runtime
 from warmline.flows.segment import own_delivery
+from warmline.flows.work_off import work_off
 from warmline.ports import Channel
 from warmline.store.db import writing
-from warmline.store.models import Action, Delivery, Event, ExternalId, Segmentation
-from warmline.store.statuses import LANES, ActionStatus, EventEffect, lane_of
+from warmline.store.models import Action, ExternalId, Segmentation
+from warmline.store.statuses import ActionStatus, lane_of
 
 TRIGGER = "segment --apply"
 BATCH = 1000
-# So long without a tag written: the other side is away.
-STANDSTILL_MAX = timedelta(minutes=10)
-SLEEP_S_MAX = 60.0
 _WAITING = (ActionStatus.PLANNED, ActionStatus.CLAIMED, ActionStatus.UNKNOWN)
 
 
@@ -81,23 +75,14 @@ def write_tags(
     """Carry out the tags that wait, in this thread, at the pace that the vendor allows. `told`
     hears how many are left. Returns how many still wait when nothing more can be done for now:
     the other side is away, or somebody stopped us. The caller runs this ledger alone."""
-    recover(runtime, alone=True)  # what a killed runner held
-    left, moved_at = how_many_wait(connection), runtime.now()
-    while not runtime.stopping.is_set():
-        before = left
-        while act.drain(runtime, connection, range(LANES)):
-            told(how_many_wait(connection))
-            if runtime.stopping.is_set():
-                break
-        left = how_many_wait(connection)
-        told(left)
-        if left < before:
-            moved_at = runtime.now()
-        if not left or runtime.now() - moved_at > STANDSTILL_MAX:
-            return left
-        due = waiting(connection).aggregate(due=Min("due_at"))["due"]
-        sleep(min(max((due - runtime.now()).total_seconds(), 0.05), SLEEP_S_MAX))
-    return how_many_wait(connection)
+    return work_off(
+        runtime,
+        connection,
+        waiting(connection),
+        count=lambda: how_many_wait(connection),
+        sleep=sleep,
+        told=told,
+    )
 
 
 def how_many_wait(connection: str) -> int:
@@ -134,7 +119,7 @@ def _plan(runtime: Runtime, connection: str, people: dict[int, Segmentation]) ->
     now = runtime.now()
     key = f"{Channel.OPERATOR}:tags:{now.isoformat()}:{min(people)}"
     delivery = own_delivery(Channel.OPERATOR, {"tags": len(people)}, key, now)
-    events = _events(runtime, list(people.values()), delivery)
+    events = placement_events(list(people.values()), delivery, now)
     wanted = {f"{TRIGGER}|{connection}|{event.key}": event for event in events}
     refused = Action.objects.filter(key__in=wanted)
     again = set(refused.values_list("key", flat=True))
@@ -155,27 +140,3 @@ def _plan(runtime: Runtime, connection: str, people: dict[int, Segmentation]) ->
         for key, event in wanted.items()
         if key not in again
     )
-
-
-def _events(runtime: Runtime, rows: Sequence[Segmentation], delivery: Delivery) -> list[Event]:
-    """The event of each one's placement: made here where history placed them in silence."""
-    keys = {f"candidate.segmented:{row.pk}:{row.moves}": row for row in rows}
-    found = {e.key: e for e in Event.objects.filter(connection=OWN, key__in=keys)}
-    made = [
-        Event(
-            connection=OWN,
-            key=key,
-            kind=EventKind.CANDIDATE_SEGMENTED,
-            word=row.segment,
-            occurred_at=row.since,
-            recorded_at=runtime.now(),
-            delivery=delivery,
-            candidate_id=row.pk,
-            effect=EventEffect.APPLIED,
-            fields={"before": "", "segment": row.segment, "rule": row.rule},
-        )
-        for key, row in keys.items()
-        if key not in found
-    ]
-    Event.objects.bulk_create(made)
-    return [*found.values(), *made]

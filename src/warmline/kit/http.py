@@ -23,6 +23,8 @@ import httpx
 
 from warmline import __version__
 from warmline.core.errors import AuthFailed, Malformed, Refused, Throttled, Unreachable, Unsure
+from warmline.kit.exchange import note
+from warmline.kit.redaction import ADDRESS, TOKENS
 
 TIMEOUT_S = 20.0
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -99,7 +101,7 @@ class Door:
                 data=form,
                 headers={**extra, **(headers or {})},
             )
-            answer = self._whole(request)
+            answer = self._noted(request)
         except _NEVER_SENT as error:
             raise Refused(
                 f"{self._vendor}: the call cannot be written: {_kind(error)}",
@@ -119,6 +121,18 @@ class Door:
         if answer.is_success or answer.status_code in accept:
             return answer
         raise self._error(answer, leaves_doubt=leaves_doubt)
+
+    def _noted(self, request: httpx.Request) -> httpx.Response:
+        """The answer; the call is noted, so that a failure can be shown with it."""
+        told = (request.method, str(request.url), request.content)
+        secrets = tuple(_sent_secrets(request))
+        try:
+            answer = self._whole(request)
+        except (httpx.HTTPError, _TooBig) as error:
+            note(*told, trouble=_kind(error), secrets=secrets)
+            raise
+        note(*told, status=answer.status_code, answer=answer.content, secrets=secrets)
+        return answer
 
     def _whole(self, request: httpx.Request) -> httpx.Response:
         """The answer with its body, which is read no further than BODY_BYTES_MAX."""
@@ -199,12 +213,6 @@ _WHOLE_URL = re.compile(r"https?://", re.IGNORECASE)
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 SAID_CHARS_MAX = 300
 READ_CHARS_MAX = 4096
-# Tokens as vendors write them, and any long run of letters and digits that may be one.
-_TOKENS = re.compile(
-    r"(?i:\b(?:bearer|basic)\s+\S{8,})|\bpat-\S+|\beyJ[\w.=-]+"
-    r"|(?=[A-Za-z_+=~-]*\d)[\w+=~-]{20,}|[A-Za-z0-9+=]{40,}"
-)
-_ADDRESS = re.compile(r"\S*(?:@|%40)\S*", re.IGNORECASE)
 
 
 def _place(url: str) -> tuple[str, str]:
@@ -231,7 +239,7 @@ def _said(answer: httpx.Response) -> str:
     text = text[:READ_CHARS_MAX]
     for secret in _sent_secrets(answer.request):
         text = text.replace(secret, "***")
-    text = _ADDRESS.sub("***", _TOKENS.sub("***", text))
+    text = ADDRESS.sub("***", TOKENS.sub("***", text))
     words = "".join(c if c.isprintable() else " " for c in text).split()
     return " ".join(words)[:SAID_CHARS_MAX] or "no message"
 

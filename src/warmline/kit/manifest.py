@@ -6,12 +6,14 @@ import importlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from warmline.core.actions import ActionKind
 from warmline.core.errors import ConfigError
+from warmline.core.events import EventKind
 from warmline.ports import CAPABILITIES, Options
 
 FOLDER = Path(__file__).parent.parent / "connectors"
@@ -31,7 +33,8 @@ class Setting:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """`actions` are the kinds of `warmline.core.actions.ActionKind` that it carries out: some
-    where it has the capability `applies_actions`, else none."""
+    where it has the capability `applies_actions`, else none. `events` are the kinds of
+    `warmline.core.events.EventKind` that it can tell: some where it `parses`, else none."""
 
     name: str
     title: str
@@ -40,6 +43,7 @@ class Manifest:
     settings: tuple[Setting, ...]
     class_name: str
     actions: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
 
 
 @cache
@@ -51,7 +55,8 @@ def manifests() -> Mapping[str, Manifest]:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Raises ConfigError where it names a capability or an action that there is none of."""
+    """Raises ConfigError where it names a capability, an action or an event that there is none
+    of."""
     found = tomllib.loads(path.read_text())
     unknown = set(found["capabilities"]) - set(CAPABILITIES)
     if unknown:
@@ -66,27 +71,30 @@ def read_manifest(path: Path) -> Manifest:
         capabilities=tuple(found["capabilities"]),
         settings=tuple(Setting(name=k, **v) for k, v in found.get("settings", {}).items()),
         class_name=found["class"],
-        actions=_actions(path, found),
+        actions=_words(path, found, "actions", ActionKind, needs="applies_actions"),
+        events=_words(path, found, "events", EventKind, needs="parses"),
     )
 
 
-def _actions(path: Path, found: Mapping[str, Any]) -> frozenset[str]:
-    """Declared by those that apply actions, and by nobody else."""
-    names = frozenset(found.get("actions", ()))
-    known = {kind.value for kind in ActionKind}
+def _words(
+    path: Path, found: Mapping[str, Any], key: str, words: type[StrEnum], *, needs: str
+) -> frozenset[str]:
+    """Words of a closed vocabulary: declared by those with the capability, and by nobody else."""
+    names = frozenset(found.get(key, ()))
+    known = {word.value for word in words}
     if unknown := names - known:
         raise ConfigError(
-            f"unknown actions {sorted(unknown)}; expected some of {sorted(known)}", file=str(path)
+            f"unknown {key} {sorted(unknown)}; expected some of {sorted(known)}", file=str(path)
         )
-    applies = "applies_actions" in found["capabilities"]
-    if applies and not names:
+    able = needs in found["capabilities"]
+    if able and not names:
         raise ConfigError(
-            f"actions: found none, expected the kinds that it applies, some of {sorted(known)}",
+            f"{key}: found none, expected some of {sorted(known)}, as it has {needs}",
             file=str(path),
         )
-    if names and not applies:
+    if names and not able:
         raise ConfigError(
-            f"actions: found {sorted(names)}, expected none without the capability applies_actions",
+            f"{key}: found {sorted(names)}, expected none without the capability {needs}",
             file=str(path),
         )
     return names

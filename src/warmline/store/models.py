@@ -26,6 +26,8 @@ from warmline.core.sequences import StepClass
 from warmline.ports import Channel
 from warmline.store.statuses import (
     ActionStatus,
+    AlertKind,
+    AlertStatus,
     DeliveryStatus,
     EnrolmentStatus,
     EventEffect,
@@ -33,6 +35,7 @@ from warmline.store.statuses import (
     IncidentStatus,
     LikenessStatus,
     MessageStatus,
+    PauseScope,
     SuppressionReason,
 )
 
@@ -281,7 +284,8 @@ class Event(models.Model):
 
 
 class Action(models.Model):
-    """What a trigger made of an event, and how it ended. `key` makes it happen once."""
+    """What a trigger made of an event, and how it ended. `key` makes it happen once. `exchange` is
+    the call that did not succeed, and its answer, redacted (`kit.exchange`)."""
 
     key = models.CharField(max_length=350, unique=True)
     trigger = models.CharField(max_length=100)
@@ -299,6 +303,7 @@ class Action(models.Model):
     claim_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True, default="")
+    exchange = models.JSONField(null=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -468,6 +473,32 @@ class Likeness(models.Model):
         ]
 
 
+class Drift(models.Model):
+    """A difference between the ledger and another system that no event explains: found by
+    comparing, counted as a sync error of `trigger`. `what` is a field, or `opt_out`, `tag`,
+    `do_not_contact`, `gone` or `merged`. Open until the repair is confirmed by the next look."""
+
+    connection = models.CharField(max_length=64)
+    record = models.CharField(max_length=128)
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT)
+    what = models.CharField(max_length=64)
+    trigger = models.CharField(max_length=100)
+    expected = models.TextField(blank=True, default="")
+    found = models.TextField(blank=True, default="")
+    found_at = models.DateTimeField()
+    repaired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["connection", "record", "what"],
+                condition=Q(repaired_at__isnull=True),
+                name="drift_once",
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["found_at"], name="drift_found")]
+
+
 class Cursor(models.Model):
     """How far a listing of a connection has been read."""
 
@@ -483,7 +514,13 @@ class Cursor(models.Model):
 
 
 class Incident(models.Model):
-    """A failure being handled. One open incident a key; `count` says how often it came again."""
+    """A failure being handled. One open incident a key; `count` says how often it came again.
+
+    `tell_at` is there as long as an alert must still be planned of it: it is written with the
+    incident itself, so that no kill comes between the two. `told_at`: when one was planned;
+    `alerted_at`, `alerted_by`: when the first channel took it, and which. `remind_at` is there
+    until somebody acknowledges it.
+    """
 
     key = models.CharField(max_length=400)
     connection = models.CharField(max_length=64, blank=True, default="")
@@ -498,6 +535,15 @@ class Incident(models.Model):
     last_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)
     resolution = models.TextField(blank=True, default="")
+    resolved_by = models.CharField(max_length=64, blank=True, default="", help_text="a person")
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=64, blank=True, default="")
+    drill = models.BooleanField(default=False)
+    tell_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True)
+    alerted_at = models.DateTimeField(null=True)
+    alerted_by = models.CharField(max_length=64, blank=True, default="")
+    remind_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -506,4 +552,103 @@ class Incident(models.Model):
                 condition=~Q(status=IncidentStatus.RESOLVED.value),
                 name="incident_once",
             )
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["opened_at"],
+                condition=~Q(status=IncidentStatus.RESOLVED.value),
+                name="incident_open",
+            ),
+            models.Index(
+                fields=["tell_at"], condition=Q(tell_at__isnull=False), name="incident_to_tell"
+            ),
+            models.Index(
+                fields=["remind_at"],
+                condition=Q(remind_at__isnull=False),
+                name="incident_to_remind",
+            ),
+        ]
+
+
+class Alert(models.Model):
+    """One message to the operator by one channel, of one incident or of many of one kind
+    (`group`). The outbox: a broken channel keeps its own rows waiting, and no other's."""
+
+    kind = _word(AlertKind)
+    group = models.CharField(max_length=250)
+    channel = models.CharField(max_length=64)
+    incidents = models.ManyToManyField(Incident, related_name="alerts")
+    status = _word(AlertStatus, AlertStatus.PLANNED)
+    planned_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_by = models.CharField(max_length=40, blank=True, default="")
+    claim_until = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, default="", help_text="of the last try that failed")
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["channel", "due_at"],
+                condition=Q(status=AlertStatus.PLANNED.value),
+                name="alert_waiting",
+            ),
+            models.Index(
+                fields=["claim_until"],
+                condition=Q(status=AlertStatus.SENDING.value),
+                name="alert_claimed",
+            ),
+            models.Index(fields=["group", "id"], name="alert_of_group"),
+            models.Index(fields=["channel", "tried_at"], name="alert_tried"),
+        ]
+
+
+class Discard(models.Model):
+    """A person's word that what failed need not be done. `failure` is its number on the failed
+    list; `reason` is why it had failed."""
+
+    failure = models.CharField(max_length=24, db_index=True)
+    reason = models.TextField(blank=True, default="")
+    why = models.TextField()
+    by = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+
+class Pause(models.Model):
+    """What waits because a person said so, from `since` to `until`: open while that is null.
+    `deduplication`: it ends once the CRM has no duplicates (`DuplicateReport`), or despite them."""
+
+    scope = _word(PauseScope)
+    name = models.CharField(max_length=100, blank=True, default="")
+    why = models.TextField()
+    by = models.CharField(max_length=64)
+    since = models.DateTimeField()
+    deduplication = models.BooleanField(default=False)
+    until = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=64, blank=True, default="")
+    ended_why = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(
+                fields=["scope", "name"], condition=Q(until__isnull=True), name="pause_once"
+            )
+        ]
+
+
+class DuplicateReport(models.Model):
+    """What `warmline merge crm` said when it read every contact of a CRM: so many `duplicates` too
+    many, so many `probable` groups for a person to decide."""
+
+    connection = models.CharField(max_length=64)
+    made_at = models.DateTimeField()
+    contacts = models.PositiveIntegerField()
+    duplicates = models.PositiveIntegerField()
+    probable = models.PositiveIntegerField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "-made_at"], name="duplicate_report_last")
         ]

@@ -26,11 +26,14 @@ LEFT JOIN warmline_suppression s ON s.address = e.normal
 WHERE c.id = %s
 ORDER BY e.told_at DESC, e.rank, e.normal
 """
+# With what is paused, which must stop the very next mail too: one question less.
 _CANDIDACIES = """
-SELECT a.status, s.kind
+SELECT 0, a.status, s.kind
 FROM warmline_application a
 LEFT JOIN warmline_stage s ON s.id = a.stage_id
 WHERE a.candidate_id = %s
+UNION ALL
+SELECT 1, scope, name FROM warmline_pause WHERE until IS NULL
 """
 # PostgreSQL only: an opt-out locks the same row, so that one of the two goes first and the other
 # sees what it did. SQLite has one writer anyway.
@@ -40,13 +43,15 @@ _LOCK = "SELECT 1 FROM warmline_candidate WHERE id = %s FOR UPDATE"
 @dataclass(frozen=True, slots=True)
 class Present:
     """A candidate as the ledger has it at this moment. `addresses`: each with the reason and the
-    source of its suppression, empty where there is none; the preferred one first."""
+    source of its suppression, empty where there is none; the preferred one first. `pauses`: scope
+    and name of each."""
 
     do_not_contact: bool
     erased: bool
     merged: bool
     addresses: tuple[tuple[str, str, str], ...]
     candidacies: tuple[tuple[str, str | None], ...]
+    pauses: tuple[tuple[str, str], ...]
     segment: str
     score: float
     placed_at: datetime | None
@@ -66,17 +71,29 @@ def present(candidate_id: int) -> Present:
         cursor.execute(_PERSON, [candidate_id])
         rows = cursor.fetchall()
         cursor.execute(_CANDIDACIES, [candidate_id])
-        candidacies = tuple(cursor.fetchall())
+        more = cursor.fetchall()
     return Present(
         do_not_contact=bool(rows[0][0]),
         erased=bool(rows[0][1]),
         merged=bool(rows[0][2]),
         addresses=tuple((r[3], r[4] or "", r[5] or "") for r in rows if r[3]),
-        candidacies=candidacies,
+        candidacies=tuple((status, kind) for pause, status, kind in more if not pause),
+        pauses=tuple((scope, name) for pause, scope, name in more if pause),
         segment=rows[0][6] or "",
         score=rows[0][7] or 0.0,
         placed_at=_moment(rows[0][8]) if rows[0][8] else None,
     )
+
+
+# Asked once a claimed batch, by the partial index `pause_once`: a handful of rows are open at most.
+_PAUSES = "SELECT scope, name FROM warmline_pause WHERE until IS NULL"
+
+
+def open_pauses() -> list[tuple[str, str]]:
+    """What is paused now: scope and name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAUSES)
+        return list(cursor.fetchall())
 
 
 # What the segment rules look at, of one candidate or of a stretch of a million: one pass over the

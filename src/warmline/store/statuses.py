@@ -18,6 +18,7 @@ class DeliveryStatus(StrEnum):
     UNMAPPED = "unmapped"  # a vendor word that we declare to mean nothing to us
     MALFORMED = "malformed"  # not what the vendor documents; kept, with the reason
     FAILED = "failed"  # reading it failed on our side, again and again; kept, with the reason
+    DISCARDED = "discarded"  # could not be read, and a person said that it need not be
 
 
 class EventEffect(StrEnum):
@@ -35,6 +36,7 @@ class ActionStatus(StrEnum):
     ALREADY_DONE = "already_done"  # it was so before
     SKIPPED = "skipped"  # a rule of ours says it must not or need not happen
     REFUSED = "refused"  # the other side said no; on the failed list until replayed or discarded
+    DISCARDED = "discarded"  # it failed, and a person said that it need not be done
 
 
 class EnrolmentStatus(StrEnum):
@@ -51,6 +53,7 @@ class MessageStatus(StrEnum):
     UNKNOWN = "unknown"  # the answer never came; settled by evidence, a rule or a person
     HELD = "held"  # the policy said no; the reason is kept
     REFUSED = "refused"  # the mail server refused it for good
+    DISCARDED = "discarded"  # it was refused, and a person said that it need not be sent
 
 
 class SuppressionReason(StrEnum):
@@ -66,6 +69,21 @@ class IncidentStatus(StrEnum):
     RESOLVED = "resolved"  # it works again, or a person closed it
 
 
+class AlertKind(StrEnum):
+    OPENED = "opened"  # something failed
+    REMINDER = "reminder"  # it is still open, and nobody has said that they look after it
+    RESOLVED = "resolved"  # what was told of before is over
+    DRILL = "drill"  # something failed on purpose, to see that the alert arrives
+
+
+class AlertStatus(StrEnum):
+    PLANNED = "planned"  # leaves by its channel when `due_at` comes
+    SENDING = "sending"  # a runner holds it until `claim_until`; it may have arrived
+    SENT = "sent"  # the channel accepted it
+    FAILED = "failed"  # the channel refused it until nobody was helped by it any more
+    DROPPED = "dropped"  # nothing in it was left to tell, or its channel is gone from the file
+
+
 class IdentityKind(StrEnum):
     PHONE = "phone"  # `core.matching.phone_key`
     PROFILE = "profile"  # `core.matching.profile_key`: a page that is about one person
@@ -76,3 +94,10 @@ class LikenessStatus(StrEnum):
     WAITING = "waiting"  # for a person: `warmline merge review`
     JOINED = "joined"  # they are one person: a merge says so
     KEPT_APART = "kept_apart"  # they are two: they are not joined by evidence again
+
+
+class PauseScope(StrEnum):
+    ALL = "all"  # every action, mail, step and poll
+    TRIGGER = "trigger"  # what one trigger asks for
+    CONNECTION = "connection"  # actions towards a connection, its polls, and mails that leave by it
+    SEQUENCE = "sequence"  # the steps and mails of one sequence

@@ -60,10 +60,10 @@ def _too_big(runtime: Runtime, connection: str) -> JsonResponse:
     reason = f"a body of over {BODY_BYTES_MAX} bytes was turned away"
     try:
         turned_away(
+            runtime,
             connection,
             "too-big",
             reason,
-            now=runtime.now(),
             hint="no documented webhook is this large; a poll will bring what it told",
         )
     except DatabaseError as error:

@@ -68,7 +68,8 @@ class Found:
     """Everything that the summary shows."""
 
     applicants: list[Applicant]
-    applications: int  # in the ATS simulator
+    applications: int  # in the ATS simulator, those of before the week included
+    in_the_week: int  # applications that the week brought
     days: dict[str, int]  # step of the sequence -> its day
     contacts: list[Contact] = field(default_factory=list)
     mails: list[Caught] = field(default_factory=list)

@@ -38,6 +38,7 @@ def count(week: Week) -> Found:
     found = Found(
         applicants=week.applicants,
         applications=hooks["counts"]["applications"] - len(prospects),
+        in_the_week=week.applications,
         people=len(week.applicants) + len(week.before),
         before=len(week.before) - len(prospects),
         days={

@@ -102,7 +102,7 @@ def _figures(found: Found) -> Table:
         ("applicants", len(found.applicants), "people"),
         (
             "applications",
-            found.applications,
+            found.in_the_week,
             f"{found.by_poll} found by one of {found.polls} polls",
         ),
         ("webhooks of the ATS", hooks.get("attempts", 0), on_the_way),

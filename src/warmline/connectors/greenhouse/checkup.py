@@ -1,7 +1,7 @@
 """What `warmline check` finds out: credentials, rights on each listing, each field needed.
 
-Only tokens are asked for and listings read. Whether tags may be written is read from the token's
-scopes, where Greenhouse tells them: nothing is written to find out.
+Only tokens are asked for and listings read. What may be written is read from the token's scopes,
+where Greenhouse tells them: nothing is written to find out.
 """
 
 from __future__ import annotations
@@ -31,14 +31,22 @@ RESOURCES = (
     "scorecards",
     "users",
 )
-TAG_RESOURCES = ("candidate_tags", "applied_candidate_tags")
-TAG_SCOPES = (
-    ("candidate_tags", "create"),
-    ("applied_candidate_tags", "create"),
-    ("applied_candidate_tags", "destroy"),
-)
-TAGS = "tags"
-DO_NOT_CONTACT = "do_not_contact"
+TAGS, NOTE, DO_NOT_CONTACT = "tags", "note", "do_not_contact"
+# Listings that only these fields need.
+MORE_RESOURCES: Mapping[str, tuple[str, ...]] = {
+    TAGS: ("candidate_tags", "applied_candidate_tags"),
+    NOTE: ("notes",),
+}
+# What may be written of a candidate, and the scopes that it takes: resource and verb.
+WRITE_SCOPES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    TAGS: (
+        ("candidate_tags", "create"),
+        ("applied_candidate_tags", "create"),
+        ("applied_candidate_tags", "destroy"),
+    ),
+    NOTE: (("notes", "create"),),
+    DO_NOT_CONTACT: (("candidates", "update"),),
+}
 # Enough that a private candidate's bare record, or an interview without an hour, is not alone.
 SAMPLE_ROWS = 20
 
@@ -62,6 +70,9 @@ FIELDS: Mapping[str, tuple[tuple[Place, ...], ...]] = {
     "interview_date": ((("interviews", "starts_at"),),),
     "interviewer": ((("interviewers", "user_id"), ("interviewers", "email")),),
     TAGS: ((("candidate_tags", ""),), (("applied_candidate_tags", ""),)),
+    NOTE: ((("notes", ""),),),
+    "rejection_date": ((("applications", "rejected_at"),),),
+    "skill_tags": ((("candidates", "tags"),),),
 }
 
 SUBSCRIPTIONS = Finding(
@@ -99,11 +110,16 @@ def run(
     first = Finding("API credentials", signed_in.verdict, signed_in.advice)
     if signed_in.verdict is not Verdict.OK:
         return [first, *(_unseen(field, needed[field], signed_in) for field in needed)]
-    wanted = (*RESOURCES, *(TAG_RESOURCES if TAGS in needed else ()))
+    wanted = (
+        *RESOURCES,
+        *(r for field, more in MORE_RESOURCES.items() if field in needed for r in more),
+    )
     listings = _listings(harvest, access, wanted, now)
-    writable = Seen(Verdict.OK)
-    if Need.WRITE in needed.get(TAGS, ()):
-        writable = _tags_writable(harvest, access, now)
+    written = {
+        field for field, how in needed.items() if Need.WRITE in how and field in WRITE_SCOPES
+    }
+    scopes = _scopes(harvest, access, now) if written else None
+    writable = {field: _writable(scopes, WRITE_SCOPES[field]) for field in written}
     return [
         first,
         *(_listed(resource, listing) for resource, listing in listings.items()),
@@ -117,6 +133,8 @@ def _signed_in(harvest: Harvest) -> Seen:
         harvest.token()
     except WarmlineError as error:
         verdict = Verdict.of_error(error)
+        if verdict is Verdict.CREDENTIALS and Verdict.of_answer(403, error.reason) is Verdict.PLAN:
+            return Seen(Verdict.PLAN, _about_plan(error.reason))
         if verdict in (Verdict.CREDENTIALS, Verdict.MISSING):
             return Seen(verdict, f"{error.reason}: {error.hint}")
         if isinstance(error, Unreachable) and error.__context__ is None:
@@ -181,15 +199,19 @@ def _no(resource: str, status: int, said: str) -> Seen:
             " Harvest V3 (OAuth), and look whether it is restricted to other addresses"
         )
     elif verdict is Verdict.PLAN:
-        advice = (
-            f"{said or f'Greenhouse answered {status}'}: ask Greenhouse which plan has it, or leave"
-            " what needs it out of the triggers"
-        )
+        advice = _about_plan(said or f"Greenhouse answered {status}")
     elif verdict is Verdict.FORBIDDEN:
         advice = access_hint(resource)
     else:
         advice = f"Greenhouse answered {status}: {_elsewhere(verdict, 'base_url')}"
     return Seen(verdict, advice)
+
+
+def _about_plan(said: str) -> str:
+    return (
+        f"{said.rstrip('.')}: ask Greenhouse which plan has it, or leave what needs it out of the"
+        " triggers"
+    )
 
 
 def _listed(resource: str, listing: Listing) -> Finding:
@@ -203,7 +225,7 @@ def _field(
     field: str,
     needed: frozenset[Need],
     listings: Mapping[str, Listing],
-    tags_writable: Seen,
+    writable: Mapping[str, Seen],
 ) -> Finding:
     parts = FIELDS.get(field)
     if parts is None:
@@ -212,9 +234,8 @@ def _field(
         return _unseen(field, needed, missing)
     seen = [_part(places, listings) for places in parts]
     read = next(one for one in seen if one.verdict is Verdict.worst(s.verdict for s in seen))
-    write = tags_writable
-    if field != TAGS:
-        write = Seen(Verdict.READ_ONLY, "of candidates, Warmline writes tags alone to Greenhouse")
+    only = "of candidates, Warmline writes tags, notes and the do-not-contact mark to Greenhouse"
+    write = writable.get(field, Seen(Verdict.READ_ONLY, only))
     said = (
         read.advice if Need.READ in needed else "",
         write.advice if Need.WRITE in needed else "",
@@ -264,17 +285,16 @@ def _unseen(field: str, needed: frozenset[Need], cause: Seen) -> Finding:
     )
 
 
-def _tags_writable(harvest: Harvest, access: Access, now: Callable[[], datetime]) -> Seen:
+def _writable(scopes: frozenset[str] | None, needed: Sequence[tuple[str, str]]) -> Seen:
     """By the token's own scopes (the sign-in's `introspect`, RFC 7662). Where these are not told,
     it is not known: the only other way to find out is to write."""
-    scopes = _scopes(harvest, access, now)
     if scopes is None:
         return Seen(
             Verdict.UNKNOWN,
             "Greenhouse does not tell the token's scopes, and nothing is written to find out: see"
-            " that it has " + ", ".join(f"harvest:{r}:{verb}" for r, verb in TAG_SCOPES),
+            " that it has " + ", ".join(f"harvest:{r}:{verb}" for r, verb in needed),
         )
-    lacking = [(r, verb) for r, verb in TAG_SCOPES if f"harvest:{r}:{verb}" not in scopes]
+    lacking = [(r, verb) for r, verb in needed if f"harvest:{r}:{verb}" not in scopes]
     if not lacking:
         return Seen(Verdict.OK)
     named = ", ".join(f"harvest:{resource}:{verb}" for resource, verb in lacking)

@@ -9,18 +9,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from warmline.connectors.greenhouse import absent, checkup, polled, webhooks
+from warmline.connectors.greenhouse import absent, checkup, polled, webhooks, writeback
 from warmline.connectors.greenhouse.facts import stamp
 from warmline.connectors.greenhouse.harvest import PER_PAGE_MAX, Access, Harvest
 from warmline.connectors.greenhouse.mapping import StageKinds
 from warmline.connectors.greenhouse.sweeps import STREAMS, Sweeps
 from warmline.connectors.greenhouse.tags import BATCH_MAX, Tags
+from warmline.connectors.greenhouse.writeback import FLAG_FIELDS, Marks, WriteBack
 from warmline.core.actions import Action
 from warmline.core.errors import BadSignature, ConfigError, Malformed
 from warmline.core.events import Event, StageKind
 from warmline.core.outcomes import Outcome
 from warmline.kit.signatures import hmac_sha256, require_equal, require_header
-from warmline.ports import Channel, Finding, Needs, Options, Page, Received
+from warmline.ports import Channel, Finding, Needs, Options, Page, Received, Standing
 
 SIGNATURE = "signature"
 SIGNATURE_SCHEME = "sha256"
@@ -32,8 +33,8 @@ _SET_BY_STAGE_NAMES = frozenset(kind.value for kind in StageKind) - {"hired", "r
 
 
 class Greenhouse:
-    """Webhooks in, the Harvest v3 API read for what webhooks do not tell, and the segment's tag
-    written to it.
+    """Webhooks in, the Harvest v3 API read for what webhooks do not tell; written to it are the
+    segment's tag, the flag of somebody who is warm again, and the mark of somebody who said no.
 
     Settings are checked here, secrets only where they are used: a connection may live from
     webhooks alone, or from polling alone. Thread-safe."""
@@ -54,11 +55,18 @@ class Greenhouse:
             minutes=_number(settings, "overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)
         )
         self._per_page = _number(settings, "per_page", PER_PAGE_MAX, 1, PER_PAGE_MAX)
+        self._marks = Marks(
+            reengaged_tag=_text(settings, "reengaged_tag", "warmline:re-engaged"),
+            do_not_contact_tag=_text(settings, "do_not_contact_tag", "do-not-contact"),
+            user_id=_text(settings, "user_id", ""),
+            fields=_flag_fields(settings.get("fields")),
+        )
         # Made when first used: who only receives webhooks opens no connection.
         self._lock = threading.Lock()
         self._harvest: Harvest | None = None
         self._sweeps: Sweeps | None = None
         self._tags: Tags | None = None
+        self._writeback: WriteBack | None = None
 
     def close(self) -> None:
         if self._harvest is not None:
@@ -132,10 +140,26 @@ class Greenhouse:
         return BATCH_MAX
 
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
-        return self._tagging().apply(actions)
+        """The tags first: only they may fail as a whole, and then nothing was written."""
+        back = [i for i, action in enumerate(actions) if action.kind in writeback.KINDS]
+        tags = [i for i in range(len(actions)) if i not in set(back)]
+        said = self._tagging().apply([actions[i] for i in tags]) if tags else []
+        said += self._writing().apply([actions[i] for i in back])
+        by_index = dict(zip([*tags, *back], said, strict=True))
+        return [by_index[i] for i in range(len(actions))]
 
     def find(self, action: Action) -> Outcome | None:
+        if action.kind in writeback.KINDS:
+            return self._writing().find(action)
         return self._tagging().find(action)
+
+    def own_tags(self) -> frozenset[str]:
+        """The tags that are ours beside the segments'."""
+        return frozenset({self._marks.reengaged_tag, self._marks.do_not_contact_tag})
+
+    def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
+        """Of `fields` none: Greenhouse is their source. Tags, and whether one may write."""
+        return writeback.records(self._api(), ids)
 
     def check(self, needs: Needs) -> list[Finding]:
         return checkup.run(self._api(), self._access, needs, now=self._now)
@@ -149,6 +173,13 @@ class Greenhouse:
             if self._tags is None:
                 self._tags = Tags(self._opened(), now=self._now)
             return self._tags
+
+    def _writing(self) -> WriteBack:
+        tags = self._tagging()
+        with self._lock:
+            if self._writeback is None:
+                self._writeback = WriteBack(self._opened(), tags, self._marks)
+            return self._writeback
 
     def _opened(self) -> Harvest:
         """The caller holds the lock."""
@@ -175,6 +206,22 @@ def _number(settings: Mapping[str, object], name: str, default: int, low: int, h
             f"greenhouse: {name}: found {found!r}, expected a whole number from {low} to {high}"
         )
     return found
+
+
+def _flag_fields(found: Any) -> dict[str, str]:
+    """Warmline field → `name_key` of a custom field of candidates."""
+    if found is None or found == "":
+        return {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"greenhouse: fields: found {found!r}, expected `field: name_key` lines")
+    for name, key in found.items():
+        if name not in FLAG_FIELDS:
+            raise ConfigError(
+                f"greenhouse: fields: found {name!r}, expected some of {', '.join(FLAG_FIELDS)}"
+            )
+        if not isinstance(key, str) or not key.strip():
+            raise ConfigError(f"greenhouse: fields: {name}: found {key!r}, expected a name_key")
+    return {str(name): str(key).strip() for name, key in found.items()}
 
 
 def _stages(found: Any) -> dict[str, StageKind]:

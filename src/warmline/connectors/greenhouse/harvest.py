@@ -23,7 +23,12 @@ LOOK_UP_PAGES_MAX = 20  # 10,000 rows that belong to 50 records: something is wr
 _RENEW_BEFORE = timedelta(minutes=1)
 _TOKEN_LIFE_UNTOLD = timedelta(minutes=5)
 # The last word of a scope, harvest:<resource>:<verb>.
-_VERBS: Mapping[str, str] = {"GET": "list", "POST": "create", "DELETE": "destroy"}
+_VERBS: Mapping[str, str] = {
+    "GET": "list",
+    "POST": "create",
+    "PATCH": "update",
+    "DELETE": "destroy",
+}
 
 
 @dataclass(frozen=True, slots=True)

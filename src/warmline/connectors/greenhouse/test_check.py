@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from warmline.connectors.greenhouse.checkup import FIELDS, RESOURCES, TAG_SCOPES
+from warmline.connectors.greenhouse.checkup import FIELDS, RESOURCES, TAGS, WRITE_SCOPES
 from warmline.connectors.greenhouse.connector import Greenhouse
 from warmline.connectors.greenhouse.test_polling import Vendor, connect, fill, sweep
 from warmline.core.actions import FIELDS as PASSED
+from warmline.core.actions import OF_THE_EVENT
 from warmline.core.errors import AuthFailed, Unreachable
 from warmline.ports import Access, Finding, Needs, Options, Verdict
 from warmline.sandbox.clock import VirtualClock
 from warmline.sandbox.serve import Sandbox
 
 READ, BOTH = frozenset({Access.READ}), frozenset(Access)
-ALL = Needs({**dict.fromkeys(PASSED, READ), "tags": BOTH})
+ALL = Needs({**dict.fromkeys(sorted(set(PASSED) - OF_THE_EVENT), READ), "tags": BOTH})
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 
@@ -67,7 +68,25 @@ def fields(greenhouse: Greenhouse, needs: Needs = ALL) -> dict[str, Finding]:
 
 
 def test_every_field_that_a_trigger_may_pass_has_its_place() -> None:
-    assert set(PASSED) <= set(FIELDS)
+    assert set(PASSED) - OF_THE_EVENT <= set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("field", "scope"),
+    [("do_not_contact", "harvest:candidates:update"), ("note", "harvest:notes:create")],
+)
+def test_a_token_without_the_scope_to_write_back_says_which(
+    sandbox: Sandbox, field: str, scope: str
+) -> None:
+    scopes = {f"harvest:{resource}:list" for resource in (*RESOURCES, "notes")}
+    both = Needs({field: BOTH})
+    for has, verdict in ((scopes, Verdict.FORBIDDEN), (scopes | {scope}, Verdict.OK)):
+        sandbox.greenhouse.scopes = frozenset(has)
+        greenhouse = connected(sandbox)
+        told = fields(greenhouse, both)[field]
+        greenhouse.close()
+        assert (told.read, told.write) == (Verdict.OK, verdict), told
+        assert (scope in told.advice) == (verdict is Verdict.FORBIDDEN)
 
 
 def test_what_is_there_is_readable_and_tags_are_writable(sandbox: Sandbox) -> None:
@@ -106,11 +125,11 @@ def test_only_what_is_needed_is_asked_for(sandbox: Sandbox) -> None:
     assert "GET /v3/candidate_tags" not in calls
 
 
-@pytest.mark.parametrize("lacking", TAG_SCOPES)
+@pytest.mark.parametrize("lacking", WRITE_SCOPES[TAGS])
 def test_a_token_without_the_scope_to_tag_says_which(
     sandbox: Sandbox, lacking: tuple[str, str]
 ) -> None:
-    scopes = {f"harvest:{resource}:{verb}" for resource, verb in TAG_SCOPES}
+    scopes = {f"harvest:{resource}:{verb}" for resource, verb in WRITE_SCOPES[TAGS]}
     scopes |= {f"harvest:{r}:list" for r in (*RESOURCES, "candidate_tags",
                                              "applied_candidate_tags")}  # fmt: skip
     scope = "harvest:{}:{}".format(*lacking)
@@ -154,6 +173,16 @@ def test_a_user_who_is_no_site_admin_is_forbidden_and_not_a_wrong_credential(
     with pytest.raises(AuthFailed):
         list(weak.changes("candidates", "", now=START))
     weak.close()
+
+
+def test_a_plan_without_the_api_is_told_apart_from_wrong_credentials(sandbox: Sandbox) -> None:
+    sandbox.greenhouse.faults.add({"kind": "plan", "path": "/token"})
+    greenhouse = connected(sandbox)
+    told = found(greenhouse)
+    greenhouse.close()
+    assert told["API credentials"].verdict is Verdict.PLAN
+    assert "ask Greenhouse which plan" in told["API credentials"].advice
+    assert told["email"].verdict is Verdict.PLAN
 
 
 def test_a_plan_is_told_apart_from_a_scope(sandbox: Sandbox) -> None:

@@ -117,7 +117,7 @@ def _refusal(answer: httpx.Response, scope: str) -> Seen:
     if verdict is Verdict.CREDENTIALS:
         advice = "HubSpot refused the token: copy it anew from the private app's Auth tab"
     elif verdict is Verdict.PLAN:
-        words = said or f"HubSpot answered {status}"
+        words = said.rstrip(".") or f"HubSpot answered {status}"
         advice = f"{words}: ask HubSpot which plan has it, or leave what needs it out"
     elif verdict is Verdict.FORBIDDEN:
         advice = f"give the private app the scope {' or '.join(scopes) or scope}"

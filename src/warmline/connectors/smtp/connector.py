@@ -195,7 +195,7 @@ class Session:
         try:
             fresh = self._make_ready()
         except WarmlineError as error:
-            return Outcome(OutcomeKind.LATER, f"nothing was handed over: {error.reason}")
+            return _nothing(error)
         connection = self._connection
         assert connection is not None  # noqa: S101 -- _make_ready raises where there is none
         try:
@@ -212,7 +212,7 @@ class Session:
             try:
                 self.connect()
             except WarmlineError as error:
-                return Outcome(OutcomeKind.LATER, f"nothing was handed over: {error.reason}")
+                return _nothing(error)
             assert self._connection is not None  # noqa: S101 -- connect raises
             outcome = self._hand_over(self._connection, mail)
         return outcome or lost(Step.MAIL, "the connection was closed at once")
@@ -459,6 +459,12 @@ def _why_not(error: WarmlineError) -> Verdict:
     if isinstance(cause, OSError) and not isinstance(cause, smtplib.SMTPException | ssl.SSLError):
         return Verdict.UNREACHABLE
     return Verdict.FAILED
+
+
+def _nothing(error: WarmlineError) -> Outcome:
+    """No connection, so no mail left. Who refuses to sign us in will not change their mind."""
+    scope = {"scope": "credentials"} if isinstance(error, AuthFailed) else {}
+    return Outcome(OutcomeKind.LATER, f"nothing was handed over: {error.reason}", detail=scope)
 
 
 def _advice(error: WarmlineError) -> str:

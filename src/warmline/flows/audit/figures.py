@@ -43,6 +43,11 @@ class Finding:
     lacks: str = ""
     examples: tuple[Example, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What is counted, as it stands after the number."""
+        return self.rule.of if self.count != 1 else self.rule.of.removesuffix("s")
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:

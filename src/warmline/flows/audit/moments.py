@@ -102,7 +102,7 @@ def _tell(orders: dict[Column, Order], reading: Reading) -> None:
             continue
         shown = found.day_first if found.order == DAY_FIRST else found.month_first
         why = (
-            f"{shown:,} dates such as {'25/04' if found.order == DAY_FIRST else '04/25'} show it"
+            f"shown by {shown:,} such as {'25/04' if found.order == DAY_FIRST else '04/25'}"
             if shown
             else "as the other columns do"
         )

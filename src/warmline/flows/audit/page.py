@@ -91,6 +91,10 @@ def width(part: int, whole: int) -> str:
     return f"{max(0.6, 100 * part / whole):.2f}"
 
 
+def _pairs(count: int) -> str:
+    return f"{number(count)} {'pair' if count == 1 else 'pairs'}" if count else ""
+
+
 def _finding(place: int, finding: Finding, widest: float) -> dict[str, Any]:
     rule = finding.rule
     return {
@@ -100,9 +104,9 @@ def _finding(place: int, finding: Finding, widest: float) -> dict[str, Any]:
         "severity": _SEVERITIES[rule.severity],
         "level": str(rule.severity),
         "count": number(finding.count),
-        "of": rule.of if finding.count != 1 else rule.of.removesuffix("s"),
+        "of": finding.unit,
         "share": _share(finding),
-        "pairs": number(finding.pairs) if finding.pairs else "",
+        "pairs": _pairs(finding.pairs),
         "width": f"{max(0.6, 100 * finding.share / widest):.2f}" if widest else "0",
         "why": rule.why,
         "todo": rule.todo,

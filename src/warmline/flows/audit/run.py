@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from warmline.core.errors import ConfigError
+import duckdb
+
+from warmline.core.errors import ConfigError, WarmlineError
 from warmline.core.segments import SegmentRules
 from warmline.flows.audit import moments
 from warmline.flows.audit.addresses import make_addresses
@@ -20,12 +22,13 @@ from warmline.flows.audit.phases import Work, fingerprint, name_of, open_work
 from warmline.flows.audit.records import make_records
 from warmline.flows.audit.segments import make_segments, usual_rules
 from warmline.flows.audit.source import Reads, read_export
-from warmline.flows.audit.writing import write
+from warmline.flows.audit.writing import require_writable, write
 from warmline.flows.runtime import Runtime
 
 Told = Callable[[str], None]
 Read = Callable[[Work], Reading]
 
+_FULL = "No space left on device"  # by the system, within DuckDB's own words
 # The phases, in the words that progress is told in.
 PHASES: Mapping[str, str] = {
     "read": "reading",
@@ -89,6 +92,7 @@ def audit(folder: Path, read: Read, settings: Settings, *, now: datetime, told: 
     """Audit what `read` makes `lines` of. `told` hears the name of each phase as it begins, and
     what is done within it. Stopped and started again, it goes on after the last finished phase;
     once it is through, nothing of its work is kept."""
+    require_writable(settings.out)
     settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = open_work(folder)
     try:
@@ -96,8 +100,13 @@ def audit(folder: Path, read: Read, settings: Settings, *, now: datetime, told: 
     except ConfigError:
         work.remove()  # nothing there to go on with: the command has to change first
         raise
-    except BaseException:
+    except BaseException as error:
         work.close()
+        if isinstance(error, duckdb.Error) and _FULL in str(error):
+            raise WarmlineError(
+                f"there is no space left on the disk of {settings.work} or of {settings.out}",
+                hint="free some, or name other folders with --work and --out",
+            ) from None
         raise
     work.remove()
     return found

@@ -39,12 +39,19 @@ def write(con: Connection, figures: Figures, folder: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """A folder with mode 0700. One that was there keeps its mode unless it is ours to set."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; expected a folder, or a name for a new one")
+    """A folder with mode 0700. One that was there keeps its mode: others may work in it, and what
+    is written there is private by itself."""
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True)
-    folder.chmod(0o700)
+
+
+def require_writable(folder: Path) -> None:
+    """Said before the work and not after it. Raises ConfigError where no folder can be made."""
+    place = next(each for each in (folder, *folder.parents) if each.exists())
+    if not place.is_dir():
+        raise ConfigError(f"{place} is a file; expected a folder, or a name for a new one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{place} cannot be written to; name another folder with --out")
 
 
 def _put(path: Path, text: str) -> None:

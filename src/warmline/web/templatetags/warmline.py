@@ -11,6 +11,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from warmline.flows.incidents import RESOLVE_WITHIN, took
 from warmline.store.models import Incident
 from warmline.store.statuses import IncidentStatus
 
@@ -26,6 +27,7 @@ _DELIVERY_MEANS = {
     "unmapped": "read; tells of something that Warmline has no use for",
     "malformed": "not what the vendor documents; kept, with the reason",
     "failed": "reading it failed on our side; kept, and open as a failure",
+    "discarded": "could not be read, and somebody said that it need not be",
 }
 
 
@@ -130,6 +132,17 @@ def is_web(url: str) -> bool:
 @register.filter
 def delivery_means(status: str) -> str:
     return _DELIVERY_MEANS.get(status, "")
+
+
+@register.filter
+def age_s(incident: Incident, at: datetime) -> float:
+    """Seconds from a failure to its end, or until now."""
+    return took(incident, at).total_seconds()
+
+
+@register.filter
+def late(incident: Incident, at: datetime) -> bool:
+    return took(incident, at) > RESOLVE_WITHIN
 
 
 @register.filter

@@ -1,0 +1,48 @@
+"""`python -m bench.backfilling PROJECT`: a child of bench.data: the whole history into the CRM, as
+JSON with its times."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from warmline.cli.setup import open_project
+
+
+def main() -> int:
+    _, loaded = open_project(Path(sys.argv[1]))
+    # Django must be set up first.
+    from warmline.flows import backfill, first_sync
+    from warmline.flows.everybody import survey
+    from warmline.flows.runtime import build
+    from warmline.flows.work_off import work_off
+    from warmline.store.db import writing
+
+    runtime = build(loaded)
+    survey(runtime, write=True)
+    with writing():
+        first_sync.allow(runtime.now())
+    before = backfill.outlook(runtime, "crm")
+    began, cpu_s = time.perf_counter(), time.process_time()
+    planned = backfill.plan_contacts(runtime, "crm")
+    plan_s = time.perf_counter() - began
+    left = work_off(runtime, "crm", backfill.waiting("crm"), sleep=time.sleep)
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_s
+    after = backfill.outlook(runtime, "crm")
+    told = {
+        "planned": planned,
+        "left": left,
+        "written": after.there - before.there,
+        "least_calls": before.calls,
+        "plan_s": plan_s,
+        "took_s": took_s,
+        "cpu_s": cpu_s,
+    }
+    print(json.dumps(told))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

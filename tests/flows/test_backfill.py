@@ -1,0 +1,156 @@
+"""`warmline backfill`: contacts for everybody who may be nurtured, and past silver medalists onto
+their sequence, so many a day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.db.models import QuerySet
+
+from tests.conftest import House
+from warmline.flows import backfill
+from warmline.flows.everybody import survey
+from warmline.flows.opt_out import suppress_candidate
+from warmline.flows.reconcile import read_history
+from warmline.flows.work_off import work_off
+from warmline.store.db import writing
+from warmline.store.models import Action, Candidate, Enrolment, ExternalId, Message
+from warmline.store.statuses import ActionStatus, SuppressionReason
+
+PEOPLE = 150
+
+
+@pytest.fixture
+def history(house: House) -> House:
+    """An ATS that is full when Warmline first comes to it; everybody is read and placed."""
+    house.box.greenhouse.add_history(PEOPLE, seed=3)
+    read_history(house.runtime, "ats")
+    house.settle()
+    survey(house.runtime, write=True)
+    return house
+
+
+def write(house: House) -> int:
+    backfill.plan_contacts(house.runtime, "crm")
+    return work_off(
+        house.runtime,
+        "crm",
+        backfill.waiting("crm"),
+        sleep=lambda seconds: house.clock.move(seconds=seconds),
+    )
+
+
+def contacts(house: House) -> Counter[str]:
+    return Counter(address.lower() for c in house.contacts() for address in c["emails"])
+
+
+def on_it() -> QuerySet[Enrolment]:
+    return Enrolment.objects.filter(sequence="silver-medalist")
+
+
+def calls(house: House) -> int:
+    """Calls to the CRM so far."""
+    answer = httpx.get(f"{house.box.hubspot_url}/_control/requests", trust_env=False)
+    return len([r for r in answer.json()["requests"] if not r["path"].startswith("/_control")])
+
+
+def test_everybody_but_the_archived_gets_one_contact_in_the_fewest_calls(history: House) -> None:
+    expected = backfill.outlook(history.runtime, "crm")
+    assert expected.to_write > 20
+    assert expected.left_out["archived"] > 20
+    before = calls(history)
+    assert write(history) == 0
+    after = backfill.outlook(history.runtime, "crm")
+    assert (after.there, after.to_write) == (expected.there + expected.to_write, 0)
+    assert max(contacts(history).values()) == 1
+    assert len(contacts(history)) == expected.there + expected.to_write
+    assert calls(history) - before == expected.calls
+    assert not ExternalId.objects.filter(
+        connection="crm", candidate__segmentation__segment="archived"
+    ).exists()
+
+
+def test_a_dry_run_writes_nothing(history: House) -> None:
+    backfill.outlook(history.runtime, "crm")
+    found = backfill.silver(history.runtime, months=12, per_day=100, apply=False)
+    assert found.by_day.total() > 0
+    assert not on_it().exists()
+    assert not Action.objects.filter(trigger=backfill.TRIGGER).exists()
+
+
+def test_again_it_finds_nothing_to_do_and_what_was_refused_is_tried_again(history: House) -> None:
+    write(history)
+    made = Action.objects.filter(trigger=backfill.TRIGGER).count()
+    assert backfill.plan_contacts(history.runtime, "crm") == 0
+    action = Action.objects.filter(trigger=backfill.TRIGGER).first()
+    assert action is not None
+    one = ExternalId.objects.get(connection="crm", candidate=action.candidate)
+    ExternalId.objects.filter(pk=one.pk).delete()
+    Action.objects.filter(candidate=one.candidate, trigger=backfill.TRIGGER).update(
+        status=ActionStatus.REFUSED
+    )
+    assert backfill.outlook(history.runtime, "crm").refused == 1
+    assert write(history) == 0
+    assert Action.objects.filter(trigger=backfill.TRIGGER).count() == made
+    assert ExternalId.objects.filter(connection="crm", candidate=one.candidate).exists()
+
+
+def test_who_said_no_is_neither_exported_nor_enrolled(history: House) -> None:
+    people = Candidate.objects.filter(segmentation__segment="silver_medalist")
+    no = people.order_by("pk").first()
+    assert no is not None
+    with writing():
+        suppress_candidate(no, SuppressionReason.UNSUBSCRIBED, source="page", now=history.clock())
+    found = backfill.silver(history.runtime, months=120, per_day=100, apply=True)
+    write(history)
+    assert found.left_out["said no"] == 1
+    assert not Enrolment.objects.filter(candidate=no).exists()
+    assert not ExternalId.objects.filter(connection="crm", candidate=no).exists()
+
+
+def test_silver_medalists_of_the_past_year_are_enrolled_so_many_a_day(history: House) -> None:
+    runtime, now = history.runtime, history.clock()
+    found = backfill.silver(runtime, months=12, per_day=3, apply=True)
+    rows = on_it().select_related("application")
+    assert rows.count() == found.by_day.total() > 3
+    days = Counter(row.enrolled_at.date() for row in rows)
+    assert max(days.values()) == 3
+    assert min(days) == now.date()
+    year_ago = now - timedelta(days=366)
+    rejected = [
+        row.application.rejected_at for row in rows.order_by("enrolled_at", "pk") if row.application
+    ]
+    assert all(at and at > year_ago for at in rejected)
+    assert rejected == sorted(rejected, reverse=True)  # the newest first
+    assert {row.candidate.segmentation.segment for row in rows} == {"silver_medalist"}
+
+
+def test_a_second_run_enrols_nobody_twice_and_keeps_to_the_days_room(history: House) -> None:
+    first = backfill.silver(history.runtime, months=3, per_day=2, apply=True)
+    again = backfill.silver(history.runtime, months=3, per_day=2, apply=True)
+    assert again.by_day.total() == 0
+    assert again.there == first.by_day.total()
+    rest = backfill.silver(history.runtime, months=12, per_day=2, apply=True)
+    assert rest.by_day.total() > 0
+    days = Counter(row.enrolled_at.date() for row in on_it())
+    assert max(days.values()) == 2
+    assert on_it().values("candidate").distinct().count() == on_it().count()
+
+
+def test_each_gets_the_first_letter_on_their_day_and_reads_when_it_was(history: House) -> None:
+    backfill.silver(history.runtime, months=12, per_day=2, apply=True)
+    people = on_it().count()
+    assert people > 2
+    sent: list[int] = []
+    for _ in range(-(-people // 2)):
+        history.settle()
+        sent.append(
+            Message.objects.filter(enrolment__in=on_it(), step=1, status="handed_off").count()
+        )
+        history.clock.move(days=1)
+    assert sent == [min(2 * (day + 1), people) for day in range(len(sent))]
+    letters = [m for m in history.mails() if m["subject"].startswith("Thank you")]
+    assert len(letters) == people
