@@ -20,6 +20,7 @@ from warmline.core.actions import Action
 from warmline.core.errors import BadSignature, ConfigError, Malformed
 from warmline.core.events import Event, StageKind
 from warmline.core.outcomes import Outcome
+from warmline.kit.http import TIMEOUT_S
 from warmline.kit.signatures import hmac_sha256, require_equal, require_header
 from warmline.ports import Channel, Finding, Needs, Options, Page, Received, Standing
 
@@ -39,9 +40,10 @@ class Greenhouse:
     Settings are checked here, secrets only where they are used: a connection may live from
     webhooks alone, or from polling alone. Thread-safe."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         settings, secrets = options.settings, options.secrets
         self._now = options.now
+        self._timeout_s = timeout_s
         self._webhook_secret = secrets.get("webhook_secret", "")
         self._kinds = StageKinds(_stages(settings.get("stages")))
         self._access = Access(
@@ -184,7 +186,7 @@ class Greenhouse:
     def _opened(self) -> Harvest:
         """The caller holds the lock."""
         if self._harvest is None:
-            self._harvest = Harvest(self._access, now=self._now)
+            self._harvest = Harvest(self._access, now=self._now, timeout_s=self._timeout_s)
         return self._harvest
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused
-from warmline.kit.http import Door
+from warmline.kit.http import TIMEOUT_S, Door
 
 IDS_MAX = 50  # the vendor's bound on `ids` and its kin
 PER_PAGE_MAX = 500
@@ -55,12 +55,16 @@ class NotAllowed(AuthFailed):
 class Harvest:
     """One account. Thread-safe. Throttled, Unreachable and AuthFailed pass to the caller."""
 
-    def __init__(self, access: Access, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, access: Access, *, now: Callable[[], datetime], timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._access = access
         self._now = now
-        self._door = Door(access.base_url, vendor="Greenhouse", now=now)
+        self._door = Door(access.base_url, vendor="Greenhouse", timeout_s=timeout_s, now=now)
         # A door of its own, because the token's host counts its calls apart.
-        self._sign_in = Door(access.token_url, vendor="Greenhouse sign-in", now=now)
+        self._sign_in = Door(
+            access.token_url, vendor="Greenhouse sign-in", timeout_s=timeout_s, now=now
+        )
         self._token: _Token | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()
