@@ -1,4 +1,4 @@
-"""Every connector folder keeps the contract: each check of what its manifest declares."""
+"""Every connector folder keeps the contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "check"), CASES)
-def test_the_contract_is_kept(name: str, check: Check) -> None:
+def test_it_keeps_the_contract(name: str, check: Check) -> None:
     try:
         check.run(subject_of(name))
     except Exempt as reason:

@@ -1,60 +1,66 @@
-"""What the contract suite must know of exports: the fixtures are files, and their rows are read."""
+"""What the contract suite needs to know of exports: the fixtures, row by row, and a folder."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
-from warmline.connectors.files.connector import PAGE_ROWS, Files
+from warmline.connectors.files.connector import PAGE_ROWS, STREAM, Files
 from warmline.ports import Channel, Options, Received
 from warmline.testing.contract import Clock, Harness, Listing, Parsing, Place
-from warmline.testing.contract.harness import START
 
-HEADER = "Candidate ID,Application ID,First Name,Last Name,Email Addresses,Jobs,Current Stage"
+READ_AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+HEADER = "Candidate ID,Name,Email,Job,Stage,Applied On\n"
 
 
 def harness() -> Harness:
+    nobody = "it reads files on this machine: there is no vendor who answers"
     return Harness(
-        build=lambda options, _timeout_s: Files(options),
-        settings={"path": "."},
-        parsing=Parsing(deliveries),
-        place=place,
+        build=lambda options, timeout_s: Files(options),
+        settings={"path": "exports"},
+        parsing=Parsing(_deliveries),
+        place=_place,
         exempt={
-            "an_unknown_word_is_kept": "an export has columns and values, and no words of events",
-            "a_listing_without_an_end_is_malformed": "a file has an end; nobody is asked for it",
-            "a_listing_survives_every_answer": "files are read, and nobody is called for them",
+            "an_unknown_word_is_kept": "a row says how things stand, without a word for an event",
+            "a_listing_without_an_end_is_malformed": nobody,
+            "a_listing_survives_every_answer": nobody,
         },
     )
 
 
-def deliveries(folder: Path) -> Mapping[str, Received]:
-    """Every row of every fixture."""
+def _deliveries(folder: Path) -> Mapping[str, Received]:
+    """Each row of each fixture, as the connector itself lists it."""
     found = {}
     for path in sorted((folder / "fixtures").iterdir()):
         if not path.is_file():
             continue
-        source = Files(Options("contract", {"path": str(path)}, {}, lambda: START))
-        records = [r for page in source.changes("rows", "", now=START) for r in page.records]
-        for number, record in enumerate(records, start=1):
-            received = Received(Channel.IMPORT, record.body, START, stream="rows")
-            found[f"{path.name}-{number}"] = received
+        listed = Files(Options("contract", {"path": str(path)}, {}, lambda: READ_AT))
+        rows = (one for page in listed.changes(STREAM, "", now=READ_AT) for one in page.records)
+        for number, record in enumerate(rows, start=1):
+            received = Received(Channel.IMPORT, record.body, READ_AT, stream=STREAM)
+            found[f"{path.name.replace('.', '_')}_{number}"] = received
     return found
 
 
 @contextmanager
-def place(_clock: Clock) -> Iterator[Place]:
-    with tempfile.TemporaryDirectory() as folder:
+def _place(clock: Clock) -> Iterator[Place]:
+    with tempfile.TemporaryDirectory() as name:
+        folder, numbers = Path(name), count(1)
 
-        def fill(number: int) -> None:
+        def fill(rows: int) -> None:
+            people = [next(numbers) for _ in range(rows)]
             lines = [
-                f"{n},{n},Ada,Lind,ada{n}@people.example,Cook,Interview" for n in range(number)
+                f"{one},Ada Lind {one},canary.{one}@people.example,Cook,Interview,2026-01-05\n"
+                for one in people
             ]
-            (Path(folder) / "export.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+            (folder / f"{people[0]}.csv").write_text(HEADER + "".join(lines))
 
         yield Place(
-            settings=lambda _url: {"path": folder},
+            settings=lambda url: {"path": name},
             secrets={},
-            listing=Listing(fill, PAGE_ROWS, ("rows",), many=2 * PAGE_ROWS + 1),
+            listing=Listing(fill, PAGE_ROWS, streams=(STREAM,), many=2 * PAGE_ROWS + 1),
         )

@@ -52,6 +52,7 @@ class Greenhouse:
             client_id=secrets.get("client_id", ""),
             client_secret=secrets.get("client_secret", ""),
             user_id=_text(settings, "user_id", ""),
+            timeout_s=timeout_s,
         )
         self._overlap = timedelta(
             minutes=_number(settings, "overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)

@@ -1,168 +1,198 @@
-"""What the contract suite must know of Greenhouse: how it signs, and the simulated account."""
+"""What the contract suite needs to know of Greenhouse: fixtures, signature, simulator."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from warmline.connectors.greenhouse.connector import EVENT_ID, SIGNATURE, Greenhouse
+from warmline.connectors.greenhouse.connector import Greenhouse
 from warmline.core.actions import Action, ActionKind, TagChange
-from warmline.kit.signatures import hmac_sha256
 from warmline.ports import Channel, Received
-from warmline.sandbox.greenhouse.simulator import Greenhouse as Account
 from warmline.sandbox.serve import Sandbox
-from warmline.testing.contract import Clock, Harness, Listing, Parsing, Place, Sample, Signing
-from warmline.testing.contract import fixtures as every_fixture
-from warmline.testing.contract.harness import START, webhook
+from warmline.testing.contract import (
+    Clock,
+    Harness,
+    Listing,
+    Parsing,
+    Place,
+    Sample,
+    Signing,
+    fixtures,
+    webhook,
+)
+from warmline.testing.contract.harness import START
 
-SECRETS = {
-    "client_id": "sandbox-client",
-    "client_secret": "sandbox-client-secret",
-    "webhook_secret": "canary-webhook-secret-41c7",
+PER_PAGE = 3
+OURS = ("active_applicant", "silver_medalist", "passive_lead", "archived")
+SAID = {
+    "click_date": "2026-03-01T14:02:00Z",
+    "email_subject": "What is open here now",
+    "link_url": "https://careers.example.com/jobs/7",
 }
-STREAMS = ("candidates", "applications", "interviews", "scorecards")
 FIELDS = {
     "click_date": "reengaged_on",
     "email_subject": "reengaged_subject",
     "link_url": "reengaged_link",
 }
-SAID = {
-    "click_date": "2026-03-01T14:02:00Z",
-    "email_subject": "What is open here now",
-    "link_url": "https://careers.example.com/jobs/7",
-    "unsubscribe_date": "2026-03-01",
-}
-PAGE = 2
-FRESH, OLD, THEIRS = "silver_medalist", "passive_lead", "Python"
 
 
 def harness() -> Harness:
     return Harness(
         build=lambda options, timeout_s: Greenhouse(options, timeout_s=timeout_s),
-        secrets=SECRETS,
-        signing=Signing(signed, "webhook_secret", (SIGNATURE,)),
+        secrets={
+            "client_id": "canary-client-8Qz",
+            "client_secret": "canary-client-secret-41xZ",
+            "webhook_secret": "canary-webhook-secret-7Rk",
+        },
+        signing=Signing(_signed, secret="webhook_secret", headers=("signature",)),
         parsing=Parsing(
-            deliveries, unknown=("unknown_action", "polled/applications_unknown_status")
+            _deliveries, unknown=("unknown_action", "polled/interviews_unknown_status")
         ),
-        place=place,
-        exempt={"an_old_delivery_is_refused": "Greenhouse signs no time with its deliveries"},
+        place=_place,
+        exempt={
+            "an_old_delivery_is_refused": "Greenhouse signs no time; an event's key holds its own",
+        },
     )
 
 
-def signed(body: bytes, secret: str, at: datetime) -> Received:
-    headers = {SIGNATURE: f"sha256 {hmac_sha256(secret, body).hex()}", EVENT_ID: "ev-1"}
-    return replace(webhook(body, headers), received_at=at)
+def _signed(body: bytes, secret: str, at: datetime) -> Received:
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return webhook(body, {"signature": f"sha256 {signature}", "greenhouse-event-id": "ev-1"})
 
 
-def deliveries(folder: Path) -> Mapping[str, Received]:
-    """Webhooks, and under `polled/` what a poll reads; its name begins with the listing's."""
-    return {
-        name: Received(Channel.POLL, body, START, stream=name.split("/")[1].partition("_")[0])
-        if name.startswith("polled/")
-        else webhook(body, {EVENT_ID: "ev-1"})
-        for name, body in every_fixture(folder)
-    }
+def _deliveries(folder: Path) -> Mapping[str, Received]:
+    found = {}
+    for name, body in fixtures(folder):
+        if name.startswith("polled/"):
+            stream = name.removeprefix("polled/").partition("_")[0]
+            found[name] = Received(Channel.POLL, body, START, stream=stream)
+        else:
+            found[name] = webhook(body, {"greenhouse-event-id": "ev-1"})
+    return found
 
 
 @contextmanager
-def place(clock: Clock) -> Iterator[Place]:
-    with Sandbox(now=clock, background=False, greenhouse_rate=100_000) as box:
-        account, numbers = box.greenhouse, count(1)
-        admin = account.world.staff("admin")[0]["id"]
-
-        def limit(calls: int) -> None:
-            account.rate_limit = calls
-
-        def records() -> tuple[Sequence[str], Collection[str]]:
-            there, gone = (str(account.apply()["candidate_id"]) for _ in range(2))
-            account.delete_candidate(int(gone))
-            return (there, gone, "999999"), ("name",)
-
-        def known() -> Mapping[str, Collection[str]]:
-            rows = [account.apply() for _ in range(3)]
-            account.delete_candidate(rows[0]["candidate_id"])
-            return {str(row["candidate_id"]): (str(row["id"]),) for row in rows}
-
+def _place(clock: Clock) -> Iterator[Place]:
+    with Sandbox(now=clock, background=False) as box:
+        account = box.greenhouse
+        account.rate_limit = 10_000
+        account.client_secret = "canary-client-secret-41xZ"
+        for name, kind in zip(FIELDS.values(), ("date", "short_text", "url"), strict=True):
+            account.add_custom_field(name, name, kind)
+        user = box.addresses()["greenhouse"]["user_id"]
+        company = _Company(box, clock)
         yield Place(
+            url=box.greenhouse_url,
             settings=lambda url: {
                 "base_url": f"{url}/v3",
                 "token_url": f"{url}/token",
-                "user_id": admin,
+                "user_id": user,
+                "per_page": PER_PAGE,
                 "fields": FIELDS,
-                "per_page": PAGE,
             },
-            secrets=SECRETS,
-            url=box.greenhouse_url,
-            # A tag that is missing is looked up by its name before it is made.
-            harmless=("/token", "/candidate_tags"),
-            samples=_samples(account, numbers),
-            listing=Listing(lambda n: _fill(account, clock, n), PAGE, STREAMS),
-            limit=limit,
-            records=records,
-            known=known,
+            secrets={"client_id": account.client_id, "client_secret": account.client_secret},
+            # A token too many does no harm, and a tag is looked for in the list before it is made.
+            harmless=("/token", "/introspect", "/v3/candidate_tags"),
+            samples={
+                ActionKind.CANDIDATE_TAG: company.sample(company.tag, company.is_tagged),
+                ActionKind.CANDIDATE_FLAG: company.sample(company.flag, company.is_flagged),
+                ActionKind.CANDIDATE_DO_NOT_CONTACT: company.sample(
+                    company.no_contact, company.is_not_to_be_contacted
+                ),
+            },
+            listing=Listing(
+                company.fill,
+                PER_PAGE,
+                streams=("candidates", "applications", "interviews", "scorecards"),
+            ),
+            limit=company.limit,
+            records=lambda: ([*company.people(2), "999999"], ("name",)),
+            known=lambda: dict.fromkeys(company.people(2), ()),
         )
 
 
-def _fill(account: Account, clock: Clock, number: int) -> None:
-    for _ in range(number):
-        application = account.apply()["id"]
-        at = clock() + timedelta(days=1)
-        interview = account.schedule_interview(application, at, at + timedelta(hours=1))
-        account.submit_scorecard(application, interview_id=interview["id"])
+class _Company:
+    """The simulated account, and what the suite asks of it."""
 
+    def __init__(self, box: Sandbox, clock: Clock) -> None:
+        self._account = box.greenhouse
+        self._clock = clock
+        self._keys = (f"contract-{number}" for number in count(1))
 
-def _samples(account: Account, numbers: Iterator[int]) -> Mapping[ActionKind, Sample]:
-    candidates, notes = account.world.candidates, account.world.notes
+    def sample(self, make: Any, holds: Any) -> Sample:
+        return Sample(make, holds, self.picture, self.undo)
 
-    def row(action: Action) -> dict[str, Any]:
-        found: dict[str, Any] = candidates.get(action.candidate_id)
+    def people(self, number: int) -> list[str]:
+        """Ids of new candidates, who carry a tag of a recruiter's and one of ours."""
+        tags = ("Python", "passive_lead")
+        made = (self._account.apply(tags=tags) for _ in range(number))
+        return [str(one["candidate_id"]) for one in made]
+
+    def tag(self) -> Action:
+        (record,) = self.people(1)
+        others = tuple(name for name in OURS if name != "archived")
+        return self._action(ActionKind.CANDIDATE_TAG, tags=TagChange((record,), "archived", others))
+
+    def flag(self) -> Action:
+        return self._action(ActionKind.CANDIDATE_FLAG, fields=SAID, records=tuple(self.people(1)))
+
+    def no_contact(self) -> Action:
+        return self._action(
+            ActionKind.CANDIDATE_DO_NOT_CONTACT,
+            fields={"unsubscribe_date": "2026-03-01"},
+            records=tuple(self.people(1)),
+        )
+
+    def is_tagged(self, action: Action) -> bool:
+        return bool(self._row(action)["tags"] == ["Python", "archived"])
+
+    def is_flagged(self, action: Action) -> bool:
+        row = self._row(action)
+        held = {name: row["custom_fields"][key]["value"] for name, key in FIELDS.items()}
+        wanted = {**SAID, "click_date": SAID["click_date"][:10]}
+        return "warmline:re-engaged" in row["tags"] and held == wanted and self._notes(action) > 0
+
+    def is_not_to_be_contacted(self, action: Action) -> bool:
+        row = self._row(action)
+        marked = "do-not-contact" in row["tags"] and row["can_email"] is False
+        return marked and self._notes(action) > 0
+
+    def picture(self, action: Action) -> object:
+        row = self._row(action)
+        held = {key: row["custom_fields"][key]["value"] for key in FIELDS.values()}
+        return {**held, "tags": sorted(row["tags"]), "can_email": row["can_email"],
+                "notes": self._notes(action)}  # fmt: skip
+
+    def undo(self, action: Action) -> None:
+        """A recruiter takes the tags off."""
+        self._account.update_candidate(self._row(action)["id"], tags=["Python"])
+
+    def fill(self, number: int) -> None:
+        """So many candidates, each with an application, an interview and feedback on it."""
+        for _ in range(number):
+            application = self._account.apply(tags=["Python"])
+            starts_at = self._clock() + timedelta(days=1)
+            ends_at = starts_at + timedelta(hours=1)
+            interview = self._account.schedule_interview(application["id"], starts_at, ends_at)
+            self._account.submit_scorecard(application["id"], interview_id=interview["id"])
+
+    def limit(self, calls: int) -> None:
+        self._account.rate_limit = calls
+
+    def _action(self, kind: ActionKind, **more: Any) -> Action:
+        return Action(key=next(self._keys), kind=kind, candidate_id=1, **more)
+
+    def _row(self, action: Action) -> dict[str, Any]:
+        (record,) = action.tags.records if action.tags else action.records
+        found: dict[str, Any] = self._account.world.candidates.get(int(record))
         return found
 
-    def picture(action: Action) -> object:
-        one = row(action)
-        held = {key: one["custom_fields"][key]["value"] for key in FIELDS.values()}
-        bodies = [
-            note["body"].partition("[")[0]
-            for note in notes.rows.values()
-            if note["candidate_id"] == one["id"]
-        ]
-        return sorted(one["tags"]), one["can_email"], held, bodies
-
-    def sample(kind: ActionKind, tags: set[str], *, can_email: bool, said: int) -> Sample:
-        def make() -> Action:
-            number = account.apply(tags=[THEIRS, OLD])["candidate_id"]
-            change = TagChange((str(number),), FRESH, (OLD,))
-            return Action(
-                f"{kind}:{next(numbers)}",
-                kind,
-                number,
-                fields=SAID,
-                tags=change if kind is ActionKind.CANDIDATE_TAG else None,
-                records=(str(number),),
-            )
-
-        def holds(action: Action) -> bool:
-            one, (_, _, held, bodies) = row(action), picture(action)  # type: ignore[misc]
-            flagged = kind is not ActionKind.CANDIDATE_FLAG or all(held.values())
-            alike = set(one["tags"]) == tags and one["can_email"] is can_email
-            return alike and flagged and len(bodies) >= said
-
-        def undo(action: Action) -> None:
-            account.update_candidate(action.candidate_id, tags=[THEIRS, OLD], can_email=True)
-
-        return Sample(make, holds, picture, undo)
-
-    flag, mark = ActionKind.CANDIDATE_FLAG, ActionKind.CANDIDATE_DO_NOT_CONTACT
-    kept = {THEIRS, OLD}
-    return {
-        ActionKind.CANDIDATE_TAG: sample(
-            ActionKind.CANDIDATE_TAG, {THEIRS, FRESH}, can_email=True, said=0
-        ),
-        flag: sample(flag, kept | {"warmline:re-engaged"}, can_email=True, said=1),
-        mark: sample(mark, kept | {"do-not-contact"}, can_email=False, said=1),
-    }
+    def _notes(self, action: Action) -> int:
+        rows = self._account.world.notes.rows.values()
+        return sum(row["candidate_id"] == self._row(action)["id"] for row in rows)

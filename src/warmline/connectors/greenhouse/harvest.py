@@ -40,6 +40,7 @@ class Access:
     client_id: str
     client_secret: str
     user_id: str
+    timeout_s: float = TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,10 @@ class Harvest:
     ) -> None:
         self._access = access
         self._now = now
-        self._door = Door(access.base_url, vendor="Greenhouse", timeout_s=timeout_s, now=now)
+        self._door = Door(access.base_url, vendor="Greenhouse", timeout_s=access.timeout_s, now=now)
         # A door of its own, because the token's host counts its calls apart.
         self._sign_in = Door(
-            access.token_url, vendor="Greenhouse sign-in", timeout_s=timeout_s, now=now
+            access.token_url, vendor="Greenhouse sign-in", timeout_s=access.timeout_s, now=now
         )
         self._token: _Token | None = None
         self._lock = threading.Lock()

@@ -1,10 +1,12 @@
-"""What the contract suite must know of HubSpot: how it signs, and the simulated account."""
+"""What the contract suite needs to know of HubSpot: fixtures, signature, simulator."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,97 +14,122 @@ from itertools import count
 from pathlib import Path
 
 from warmline.connectors.hubspot.connector import HubSpot
-from warmline.connectors.hubspot.webhooks import AGE_S_MAX, SIGNATURE, TIMESTAMP, signed_uri
 from warmline.core.actions import Action, ActionKind, ContactRef
-from warmline.kit.signatures import hmac_sha256
 from warmline.ports import Received
 from warmline.sandbox.hubspot.simulator import HubSpot as Account
 from warmline.sandbox.serve import Sandbox
-from warmline.testing.contract import Clock, Harness, Parsing, Place, Sample, Signing
-from warmline.testing.contract import fixtures as every_fixture
-from warmline.testing.contract.harness import webhook
+from warmline.testing.contract import (
+    Clock,
+    Harness,
+    Parsing,
+    Place,
+    Sample,
+    Signing,
+    fixtures,
+    webhook,
+)
 
-SECRETS = {"access_token": "sandbox-token", "client_secret": "canary-app-secret-9f31"}
-URL = "https://hire.example.com/in/crm?from=hubspot"
-FIELDS = {
-    "name": "Ada Lind",
-    "applied_role": "Cook",
-    "application_date": "2026-03-01T08:00:00+00:00",
-    "stage": "Interview",
-}
-HELD = ("firstname", "lastname", "applied_role", "application_date", "candidate_stage")
+URL = "https://hire.example.com/in/crm"
+TOKEN = "pat-na1-canary-5eb1c0de"
+OF_A_RECORD = frozenset(
+    {"hs_object_id", "createdate", "lastmodifieddate", "email", "hs_email_domain"}
+)
 
 
 def harness() -> Harness:
     return Harness(
         build=lambda options, timeout_s: HubSpot(options, timeout_s=timeout_s),
-        secrets=SECRETS,
-        signing=Signing(signed, "client_secret", (SIGNATURE, TIMESTAMP), float(AGE_S_MAX)),
-        parsing=Parsing(deliveries, unknown=("unknown",), repeat=repeated),
-        place=place,
+        secrets={"access_token": TOKEN, "client_secret": "canary-app-secret-90Lm"},
+        signing=Signing(
+            _signed,
+            secret="client_secret",
+            headers=("x-hubspot-signature-v3", "x-hubspot-request-timestamp"),
+            age_s=300,
+        ),
+        parsing=Parsing(_deliveries, unknown=("unknown",), repeat=_repeat),
+        place=_place,
     )
 
 
-def signed(body: bytes, secret: str, at: datetime) -> Received:
+def _signed(body: bytes, secret: str, at: datetime) -> Received:
     stamp = str(int(at.timestamp() * 1000))
-    mac = hmac_sha256(secret, b"POST", signed_uri(URL).encode(), body, stamp.encode())
-    return webhook(body, {SIGNATURE: base64.b64encode(mac).decode(), TIMESTAMP: stamp}, URL)
+    signed = b"POST" + URL.encode() + body + stamp.encode()
+    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    headers = {
+        "x-hubspot-signature-v3": base64.b64encode(digest).decode(),
+        "x-hubspot-request-timestamp": stamp,
+    }
+    return webhook(body, headers, URL)
 
 
-def deliveries(folder: Path) -> Mapping[str, Received]:
-    return {name: webhook(body, url=URL) for name, body in every_fixture(folder)}
+def _deliveries(folder: Path) -> Mapping[str, Received]:
+    return {name: webhook(body, url=URL) for name, body in fixtures(folder)}
 
 
-def repeated(delivery: Received) -> Received:
-    """Each entry once more, counted up."""
-    entries = [{**entry, "attemptNumber": 3} for entry in json.loads(delivery.body)]
-    return replace(delivery, body=json.dumps(entries).encode())
+def _repeat(received: Received) -> Received:
+    """HubSpot counts its tries in each entry."""
+    entries = json.loads(received.body)
+    again = [{**entry, "attemptNumber": 3} for entry in entries]
+    return replace(received, body=json.dumps(again).encode())
 
 
 @contextmanager
-def place(clock: Clock) -> Iterator[Place]:
-    with Sandbox(now=clock, background=False, search_lag_s=0, hubspot_rate=100_000) as box:
-        account, numbers = box.hubspot, count(1)
-
-        def limit(calls: int) -> None:
-            account.rate_limit = calls
-
-        def two() -> tuple[str, str]:
-            made = [account.create(f"twin{next(numbers)}@people.example") for _ in range(2)]
-            return made[0]["id"], made[1]["id"]
-
+def _place(clock: Clock) -> Iterator[Place]:
+    with Sandbox(now=clock, background=False, search_lag_s=0) as box:
+        box.hubspot.token = TOKEN
+        box.hubspot.rate_limit = 10_000
+        crm = _Crm(box.hubspot)
         yield Place(
-            settings=lambda url: {"base_url": url},
-            secrets=SECRETS,
             url=box.hubspot_url,
-            harmless=("/batch/read", "/search"),
-            samples={ActionKind.CONTACT_UPSERT: _upsert(account, numbers)},
-            limit=limit,
-            contacts=two,
+            settings=lambda url: {"base_url": url},
+            secrets={"access_token": TOKEN, "client_secret": "canary-app-secret-90Lm"},
+            harmless=("/batch/read", "/search", "/access-token-info"),
+            samples={
+                ActionKind.CONTACT_UPSERT: Sample(
+                    crm.upsert, crm.is_written, crm.picture, crm.delete
+                )
+            },
+            limit=crm.limit,
+            contacts=crm.two,
         )
 
 
-def _upsert(account: Account, numbers: Iterator[int]) -> Sample:
-    def make() -> Action:
-        number = next(numbers)
-        emails = (f"canary{number}@people.example", f"home{number}@people.example")
-        kind, who = ActionKind.CONTACT_UPSERT, ContactRef(emails=emails)
-        return Action(f"upsert:{number}", kind, number, who, FIELDS)
+class _Crm:
+    """The simulated account, and what the suite asks of it."""
 
-    def picture(action: Action) -> Sequence[Mapping[str, str | None]]:
-        """One for each contact that has one of the addresses."""
-        ids = {
-            contact.id: contact
-            for email in action.contact.emails
-            if (contact := account.contacts.find(email, "email"))
-        }
-        return [{n: one.properties.get(n) for n in HELD} for one in ids.values()]
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._numbers = count(1)
 
-    def holds(action: Action) -> bool:
-        expected = ["Ada", "Lind", "Cook", "2026-03-01", "Interview"]
-        return picture(action) == [dict(zip(HELD, expected, strict=True))]
+    def upsert(self) -> Action:
+        number = next(self._numbers)
+        emails = (f"canary.{number}@people.example", f"canary.{number}@home.example")
+        fields = {"name": "Ada Lind", "email": emails[0], "stage": "Interview"}
+        contact = ContactRef(emails=emails[: 1 + number % 2])
+        return Action(f"contract-{number}", ActionKind.CONTACT_UPSERT, number, contact, fields)
 
-    def undo(action: Action) -> None:
-        account.set_property(action.contact.emails[0], "candidate_stage", "Offer")
+    def is_written(self, action: Action) -> bool:
+        found = self._account.contacts.find(action.contact.emails[0], "email")
+        return found is not None and found.properties.get("candidate_stage") == "Interview"
 
-    return Sample(make, holds, picture, undo)
+    def picture(self, action: Action) -> object:
+        contacts = [
+            one
+            for one in self._account.all_contacts()
+            if set(one["emails"]) & set(action.contact.emails)
+        ]
+        held = [
+            {k: v for k, v in one["properties"].items() if k not in OF_A_RECORD} for one in contacts
+        ]
+        return {"contacts": len(contacts), "hold": held}
+
+    def delete(self, action: Action) -> None:
+        self._account.delete(action.contact.emails[0])
+
+    def two(self) -> tuple[str, str]:
+        number = next(self._numbers)
+        made = [self._account.create(f"twin.{number}.{n}@people.example") for n in (1, 2)]
+        return made[0]["id"], made[1]["id"]
+
+    def limit(self, calls: int) -> None:
+        self._account.rate_limit = calls

@@ -1,48 +1,53 @@
-"""What the contract suite must know of SMTP: the sandbox's mail catcher, and how it is struck."""
+"""What the contract suite needs to know of SMTP: a mail server that does as it is told."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from warmline.connectors.smtp.connector import Smtp
 from warmline.ports import Options
 from warmline.sandbox.serve import Sandbox
 from warmline.testing.contract import Clock, Harness, MailPlace
 
-HANGS_S = 30.0  # longer than any test waits
-RULES: Mapping[str, Mapping[str, Any]] = {
+PASSWORD = "canary-mail-password-3Jd"
+# Each fault of the suite as the sandbox's mail server orders it.
+RULES: Mapping[str, Mapping[str, object]] = {
     "refuse": {"kind": "refuse"},
-    "later": {"kind": "later", "stage": "rcpt"},
+    "later": {"kind": "later"},
     "later_after": {"kind": "later", "stage": "data"},
     "drop_before": {"kind": "drop_before"},
     "drop_after": {"kind": "drop_after"},
-    "timeout": {"kind": "timeout", "seconds": HANGS_S},
+    "timeout": {"kind": "timeout", "seconds": 30},
 }
 
 
 def harness() -> Harness:
-    return Harness(build=build, settings={"host": "127.0.0.1", "tls": "none"}, mail=mail)
+    return Harness(build=_built, settings={"host": "127.0.0.1", "tls": "none"}, mail=_place)
 
 
-def build(options: Options, timeout_s: float) -> Smtp:
+def _built(options: Options, timeout_s: float) -> Smtp:
     return Smtp(replace(options, settings={**options.settings, "timeout_s": timeout_s}))
 
 
 @contextmanager
-def mail(clock: Clock) -> Iterator[MailPlace]:
-    with Sandbox(now=clock, background=False) as box:
-        faults, store = box.mailbox.faults, box.mailbox.store
+def _place(clock: Clock) -> Iterator[MailPlace]:
+    with Sandbox(now=clock, background=False, login=("warmline", PASSWORD)) as box:
+
+        def strike(rule: Mapping[str, object]) -> None:
+            box.mailbox.faults.add(rule)
+
         yield MailPlace(
-            settings={"host": box.smtp_host, "port": box.smtp_port, "tls": "none"},
-            secrets={},
-            strike=lambda fault: _order(faults, fault),
-            calm=faults.clear,
-            kept=store.count,
+            settings={
+                "host": box.smtp_host,
+                "port": box.smtp_port,
+                "tls": "none",
+                "username": "warmline",
+                "hello_name": "contract.example",
+            },
+            secrets={"password": PASSWORD},
+            strike=lambda fault: strike(RULES[fault]),
+            calm=box.mailbox.faults.clear,
+            kept=box.mailbox.store.count,
         )
-
-
-def _order(faults: Any, fault: str) -> None:
-    faults.add(RULES[fault])
