@@ -91,7 +91,9 @@ class _Row:
 
     def _value(self, column: Column) -> object:
         header = self._header.get(column)
-        return None if header is None else self._data.get(header)
+        found = None if header is None else self._data.get(header)
+        # JSON may hold halves of characters, which no database keeps.
+        return found.encode("utf-8", "replace").decode() if isinstance(found, str) else found
 
     def _text(self, column: Column) -> str:
         value = self._value(column)

@@ -43,7 +43,6 @@ class Greenhouse:
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         settings, secrets = options.settings, options.secrets
         self._now = options.now
-        self._timeout_s = timeout_s
         self._webhook_secret = secrets.get("webhook_secret", "")
         self._kinds = StageKinds(_stages(settings.get("stages")))
         self._access = Access(
@@ -187,7 +186,7 @@ class Greenhouse:
     def _opened(self) -> Harvest:
         """The caller holds the lock."""
         if self._harvest is None:
-            self._harvest = Harvest(self._access, now=self._now, timeout_s=self._timeout_s)
+            self._harvest = Harvest(self._access, now=self._now)
         return self._harvest
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused
+from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Unsure
 from warmline.kit.http import TIMEOUT_S, Door
 
 IDS_MAX = 50  # the vendor's bound on `ids` and its kin
@@ -56,9 +56,7 @@ class NotAllowed(AuthFailed):
 class Harvest:
     """One account. Thread-safe. Throttled, Unreachable and AuthFailed pass to the caller."""
 
-    def __init__(
-        self, access: Access, *, now: Callable[[], datetime], timeout_s: float = TIMEOUT_S
-    ) -> None:
+    def __init__(self, access: Access, *, now: Callable[[], datetime]) -> None:
         self._access = access
         self._now = now
         self._door = Door(access.base_url, vendor="Greenhouse", timeout_s=access.timeout_s, now=now)
@@ -112,18 +110,22 @@ class Harvest:
             return self._token.text
 
     def write(self, method: str, path: str, body: object = None) -> object:
-        """One change; the JSON that the vendor answered, or None: a 204 says nothing more. `path`
+        """One change; the row that the vendor answered, or None: a 204 says nothing more. `path`
         begins with the resource. Raises NotAllowed on 403, Refused with the vendor's status on
-        another no, Unsure where no answer came.
+        another no, Unsure where no answer came, or one that confirms nothing.
 
         One at a time: whether the window has a call left is known only once the last answer came,
         and two threads that both took the last one would be told 429."""
         with self._turn:
             answer = self._ask(method, path, body=body)
+        if not answer.content.strip():
+            return None
         try:
             found: object = answer.json()
         except (ValueError, RecursionError):
-            return None
+            found = None
+        if not row_id(found):  # a proxy's page, or an error under a good status
+            raise Unsure(f"Greenhouse answered a write with {answer.status_code} and no row")
         return found
 
     def _get(self, resource: str, params: Mapping[str, str]) -> httpx.Response:

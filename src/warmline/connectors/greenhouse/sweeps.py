@@ -92,6 +92,7 @@ class Sweeps:
         if not mark.next:
             self._names.clear()
         resumed = bool(mark.next)
+        seen: set[str] = set()  # cursors of this reading: pages that name each other have no end
         while True:
             if mark.pages >= PAGES_MAX:
                 raise Malformed(f"Greenhouse: {stream}: no end after {PAGES_MAX} pages")
@@ -104,8 +105,11 @@ class Sweeps:
                 mark, resumed = Mark(since=mark.since, start=facts.stamp(now)), False
                 continue
             resumed = False
-            if following and following == mark.next:
-                raise Malformed(f"Greenhouse: {stream}: a page names itself as the next one")
+            seen.add(mark.next)
+            if following and following in seen:
+                raise Malformed(
+                    f"Greenhouse: {stream}: a page names an earlier one as the next one"
+                )
             records = self._records(stream, mark, rows)
             mark = replace(mark, next=following, pages=mark.pages + 1)
             last = not following
