@@ -107,9 +107,7 @@ class Sweeps:
             resumed = False
             seen.add(mark.next)
             if following and following in seen:
-                raise Malformed(
-                    f"Greenhouse: {stream}: a page names an earlier one as the next one"
-                )
+                raise Malformed(f"Greenhouse: {stream}: a page names itself, or one of before")
             records = self._records(stream, mark, rows)
             mark = replace(mark, next=following, pages=mark.pages + 1)
             last = not following

@@ -178,9 +178,8 @@ def _credentials(case: Case) -> None:
     """AuthFailed, or outcomes that say it: `later` about the credentials, and once something was
     decided, a reason that tells it."""
     error = case.result.error
-    told_so = all(
-        one.kind is OutcomeKind.LATER and one.detail.get("scope") == "credentials"
-        for one in case.outcomes
+    told_so = all(one.kind is OutcomeKind.LATER for one in case.outcomes) and any(
+        one.detail.get("scope") == "credentials" for one in case.outcomes
     )
     if error is not None or (case.number == 0 and not told_so):
         held = isinstance(error, AuthFailed) or (isinstance(error, Unsure) and case.before)
