@@ -118,14 +118,15 @@ class Harvest:
         and two threads that both took the last one would be told 429."""
         with self._turn:
             answer = self._ask(method, path, body=body)
-        if not answer.content.strip():
+        if not answer.content and method != "POST":
             return None
         try:
             found: object = answer.json()
         except (ValueError, RecursionError):
             found = None
-        if not row_id(found):  # a proxy's page, or an error under a good status
-            raise Unsure(f"Greenhouse answered a write with {answer.status_code} and no row")
+        # A proxy's sign-in page is a 200 too, and so is an error in an envelope.
+        if not row_id(found):
+            raise Unsure(f"Greenhouse answered a change with {answer.status_code} and no row")
         return found
 
     def _get(self, resource: str, params: Mapping[str, str]) -> httpx.Response:

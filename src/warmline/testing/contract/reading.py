@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -11,7 +10,7 @@ from warmline.core.actions import FIELDS
 from warmline.core.errors import AuthFailed, Malformed, Refused, Throttled, Unreachable
 from warmline.core.outcomes import Outcome
 from warmline.ports import Access, Finding, Needs, Page
-from warmline.testing.contract.between import ANSWERS, Answer, Call, Way
+from warmline.testing.contract.between import Answer, Way, cases
 from warmline.testing.contract.harness import Listing
 from warmline.testing.contract.suite import (
     PATIENT_S,
@@ -146,14 +145,13 @@ def _goes_round(scene: Scene, stream: str, length: int) -> None:
 @check("lists_changes")
 def a_listing_survives_every_answer(subject: Subject) -> None:
     with subject.scene() as scene:
-        listing = _listing(scene)
+        listing, seen = _listing(scene), set[tuple[str, str]]()
         for stream in listing.streams:
 
             def read(made: Any, stream: str = stream) -> list[Page]:
                 return list(islice(made.changes(stream, "", now=scene.clock()), 2))
 
-            # The calls that join a page to a whole differ; the way to make them is the same.
-            _every_answer(scene, stream, read, whole=_keys_of, short=stream != listing.streams[0])
+            _every_answer(scene, stream, read, whole=_keys_of, seen=seen)
 
 
 @check("finds_missing")
@@ -199,9 +197,8 @@ def merging_survives_every_answer(subject: Subject) -> None:
         scene.between.play()
         with scene.connector() as made:
             scene.try_(lambda: made.merge(*two()))
-        for number in range(len(scene.between.calls)):
-            for answer in ANSWERS:
-                _merge_once(scene, number, answer, two())
+        for number, answer in cases(list(scene.between.calls), CALLS_MAX, set()):
+            _merge_once(scene, number, answer, two())
 
 
 def _merge_once(scene: Scene, number: int, answer: Answer, pair: tuple[str, str]) -> None:
@@ -243,7 +240,7 @@ def check_never_raises(subject: Subject) -> None:
         with scene.connector() as made:
             _covers(made.check(needs), needs, "check")
         _wrote_nothing(scene, "check")
-        for number, answer in list(_cases(scene.between.calls[:CALLS_MAX])):
+        for number, answer in cases(list(scene.between.calls), CALLS_MAX, set()):
             _checks_once(scene, needs, number, answer)
 
 
@@ -313,7 +310,7 @@ def _every_answer(
     read: Callable[[Any], Any],
     *,
     whole: Callable[[Any], object],
-    short: bool = False,
+    seen: set[tuple[str, str]] | None = None,
 ) -> None:
     """Each call of a read struck in each way: it raises what a read may raise, or its value is the
     one of a clear road, or less of it where the vendor said that less was there."""
@@ -324,8 +321,8 @@ def _every_answer(
             raise Breach(
                 f"{what}: raised {clear.error!r} though nothing was wrong"
             ) from clear.error
-    calls = list(scene.between.calls)[:CALLS_MAX]
-    for number, answer in _cases(calls, short=short):
+    calls = list(scene.between.calls)
+    for number, answer in cases(calls, CALLS_MAX, set() if seen is None else seen):
         hangs = answer.way in (Way.HANG, Way.HANG_AFTER)
         path = calls[number].path.partition("?")[0]
         where = f"{what}: call {number} ({calls[number].method} {path}) {answer.name}"
@@ -348,15 +345,3 @@ def _every_answer(
             held = whole(found.value) == whole(clear.value)
             require(held, f"{where}: part of it was not read, and nothing was raised")
     scene.between.play()
-
-
-def _cases(calls: Sequence[Call], *, short: bool = False) -> Iterator[tuple[int, Answer]]:
-    """The first call in every way, each other kind of call in those that differ for a read; where
-    `short`, the first call too."""
-    kinds: dict[tuple[str, str], int] = {}
-    for number, call in enumerate(calls):
-        kinds.setdefault((call.method, _ID.sub("/0", call.path.partition("?")[0])), number)
-    for number in kinds.values():
-        for answer in ANSWERS:
-            if (number == 0 and not short) or answer.name in _TELLING:
-                yield number, answer
