@@ -91,9 +91,7 @@ class _Row:
 
     def _value(self, column: Column) -> object:
         header = self._header.get(column)
-        found = None if header is None else self._data.get(header)
-        # JSON may hold halves of characters, which no database keeps.
-        return found.encode("utf-8", "replace").decode() if isinstance(found, str) else found
+        return None if header is None else self._data.get(header)
 
     def _text(self, column: Column) -> str:
         value = self._value(column)

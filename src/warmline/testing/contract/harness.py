@@ -97,7 +97,7 @@ class Place:
     listing: Listing | None = None
     limit: Callable[[int], None] | None = None
     limit_calls: int = 12  # in a window; enough for the largest single step of the connector
-    throttled_max: int = 1  # 429 in a whole run
+    throttled_max: int = 0  # 429 in a whole run: 0 where the vendor's headers say what is left
     records: Callable[[], tuple[Sequence[str], Collection[str]]] | None = None
     known: Callable[[], Mapping[str, Collection[str]]] | None = None
     contacts: Callable[[], tuple[str, str]] | None = None

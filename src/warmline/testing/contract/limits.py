@@ -30,6 +30,8 @@ def the_rate_limit_is_kept(subject: Subject) -> None:
                 scene.place.listing.fill(scene.place.listing.many)
                 for stream in scene.place.listing.streams:
                     _read_whole(scene, made, stream)
+        reached = len(scene.between.calls) > scene.place.limit_calls
+        require(reached, "contract.py: limit_calls is never reached, so nothing was seen")
         throttled = sum(call.status == 429 for call in scene.between.calls)
         held = throttled <= scene.place.throttled_max
         require(held, f"429 came {throttled} times, expected {scene.place.throttled_max} at most")

@@ -25,12 +25,6 @@ from warmline.testing.contract.suite import (
 PAGES_MAX = 60  # of a listing in a test: one that never ends is stopped here
 CALLS_MAX = 25  # of one read, struck one by one
 NEXT_CASE_S = 7200.0
-# Answers to a read that a connector may mistake for one another.
-_TELLING = frozenset(
-    {"200 with an error inside", "200 without JSON", "204", "401", "403", "404", "429", "500",
-     "dropped"}
-)  # fmt: skip
-_ID = re.compile(r"/(?=[^/]*\d)[^/]+(?=/|$)")  # of a path
 READS = (AuthFailed, Throttled, Unreachable, Malformed, Refused)
 
 
@@ -149,7 +143,7 @@ def a_listing_survives_every_answer(subject: Subject) -> None:
         for stream in listing.streams:
 
             def read(made: Any, stream: str = stream) -> list[Page]:
-                return list(islice(made.changes(stream, "", now=scene.clock()), 2))
+                return list(islice(made.changes(stream, "", now=scene.clock()), PAGES_MAX))
 
             _every_answer(scene, stream, read, whole=_keys_of, seen=seen)
 
