@@ -74,6 +74,17 @@ class Record:
     body: bytes
 
 
+@runtime_checkable
+class FetchesRecords(Protocol):
+    """A source whose webhooks are hints: what they tell is not signed, so it is asked for."""
+
+    def fetch(self, received: Received) -> Mapping[str, Sequence[Record]]:
+        """What this verified webhook is about as its source has it now, by stream; `parse` reads
+        it as it reads a poll's. Raises AuthFailed, Throttled, Unreachable; Malformed or Refused
+        where asking again would not help."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """`cursor`, kept once the page is committed, resumes after it; `last` ends this sweep."""
@@ -341,6 +352,7 @@ class SendsMail(Protocol):
 CAPABILITIES: Mapping[str, type] = {
     "receives_webhooks": ReceivesWebhooks,
     "parses": Parses,
+    "fetches_records": FetchesRecords,
     "lists_changes": ListsChanges,
     "finds_missing": FindsMissing,
     "applies_actions": AppliesActions,

@@ -13,6 +13,7 @@ import pytest
 
 from tests.harness import Simulators, clean_environment, make_project
 from warmline.cli.setup import is_interrupt
+from warmline.core.segments import Segment
 
 HEADER = "Candidate ID,Name,Email,Job,Stage,Recruiter\n"
 ROWS = "1,Ada King,ada@example.org,Cook,Screen,Rita\n2,Bo Lind,,Cook,Screen,Rita\n"
@@ -40,7 +41,7 @@ def test_a_newcomer_audits_an_export_without_a_project(export: Path, tmp_path: P
     done = warmline(tmp_path, "audit", "people.csv")
     assert done.returncode == 0, done.stderr
     assert "2 records, 2 applications, 2 people" in done.stdout
-    assert "read as CSV, utf-8" in done.stdout
+    assert "people.csv: CSV, utf-8" in done.stdout
     assert "ready to sync: 1 of 2 (50 %)" in done.stdout
     assert "No e-mail address" in done.stdout
     report = tmp_path / "audit" / "people.csv" / "report.html"
@@ -179,6 +180,11 @@ def test_a_connection_is_audited_through_its_api(tmp_path: Path) -> None:
         found = json.loads(done.stdout)
         assert found["totals"]["records"] == 40
         assert found["totals"]["applications"] > 0
+        # A record and its applications come in rows of their own: that is no fault of theirs.
+        counts = {f["rule"]: f["count"] for f in found["findings"]}
+        assert (counts["id_twice"], counts["no_stage"]) == (0, 0)
+        assert found["totals"]["ready"] == 40
+        assert {bar["name"] for bar in found["charts"]["segments"]} == set(Segment)
         lacking = [f["rule"] for f in found["findings"] if not f["judged"]]
         assert lacking == []
         unknown = warmline(tmp_path, "audit", "--from", "crm", "--project", str(project))

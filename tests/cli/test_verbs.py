@@ -106,6 +106,7 @@ def test_a_word_that_is_none_is_a_usage_error(warmline: Run, args: list[str]) ->
 def test_init_makes_a_project_that_check_accepts(warmline: Run, tmp_path: Path) -> None:
     said = warmline("init", "hiring")
     assert said.code == 0
+    assert "warmline segment --apply --project hiring" in said.out
     assert "warmline check --project hiring" in said.out
     folder = tmp_path / "hiring"
     assert (folder / ".gitignore").read_text().splitlines() == ["secrets.env", "var/"]
@@ -250,6 +251,18 @@ def test_import_of_nothing_and_of_a_broken_file_is_a_sentence(warmline: Run, fol
     path.write_bytes(b"\x00\x01\x02" * 100)
     said = warmline("import", "--project", folder)
     assert said.code in (0, 2)
+
+
+def test_import_tells_the_bad_rows_of_this_import_alone(warmline: Run, folder: Path) -> None:
+    path = folder / "data" / "candidates.csv"
+    head = "Candidate ID,Name,Email,Job,Applied On\n"
+    path.write_text(head + "1,Ada,ada@example.org,Cook,soon\n")
+    assert "found 'soon'" in warmline("import", "--project", folder).out
+    path.write_text(head + "2,Bo,bo@example.org,Cook,later\n")
+    said = warmline("import", "--project", folder)
+    assert "found 'later'" in said.out
+    assert "found 'soon'" not in said.out
+    assert "2 malformed" in said.out
 
 
 def test_explain_tells_all_of_a_candidate_and_why(warmline: Run, folder: Path) -> None:

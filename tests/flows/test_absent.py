@@ -7,10 +7,10 @@ from warmline.flows.absent import BELIEVED_AFTER, RECORDS_A_LOOK, look_for_missi
 from warmline.store.models import Application, Candidate, Cursor, Event, ExternalId, Incident
 
 
-def look(house: House, times: int = 2, *, records: int = RECORDS_A_LOOK) -> None:
+def look(house: House, times: int = 2, *, records: int = RECORDS_A_LOOK, name: str = "ats") -> None:
     """So many looks, each long enough after the one before."""
     for _ in range(times):
-        look_for_missing(house.runtime, "ats", records=records)
+        look_for_missing(house.runtime, name, records=records)
         house.clock.at += BELIEVED_AFTER
     house.settle()
 
@@ -90,3 +90,53 @@ def test_it_goes_round_and_round(house: House) -> None:
     assert Cursor.objects.get(stream="absent").position == ""
     look(house, 3, records=2)
     assert Candidate.objects.exclude(erased_at=None).count() == 1
+
+
+# In the CRM
+
+
+def contact_of(email: str) -> ExternalId:
+    return ExternalId.objects.get(connection="crm", candidate__emails__normal=email)
+
+
+def test_a_contact_deleted_without_a_webhook_is_gone_and_the_person_is_not(house: House) -> None:
+    house.apply(email="ada@example.com")
+    house.apply(email="bo@example.com", first_name="Bo", last_name="Moe")
+    house.settle()
+    with house.box.hubspot.captured() as late:
+        house.box.hubspot.delete("ada@example.com")
+    look(house, 1, name="crm")
+    assert contact_of("ada@example.com").gone_at is None
+    look(house, 1, name="crm")
+    assert contact_of("ada@example.com").gone_at is not None
+    assert contact_of("bo@example.com").gone_at is None
+    assert not Candidate.objects.exclude(erased_at=None).exists()
+    url = f"{house.runtime.project.public_url}/in/crm"
+    house.receive("crm", *house.box.hubspot.build_webhook(late, url))
+    house.settle()
+    told = Event.objects.filter(kind="candidate.deleted").order_by("id")
+    assert [one.effect for one in told] == ["applied", "no_change"]
+
+
+def test_a_contact_merged_without_a_webhook_is_followed(house: House) -> None:
+    house.apply(email="ada@example.com")
+    house.settle()
+    old = contact_of("ada@example.com").external_id
+    house.box.hubspot.create("ada@old.example.com")
+    new = house.box.hubspot.merge("ada@example.com", "ada@old.example.com")["id"]
+    look(house, name="crm")
+    assert ExternalId.objects.get(external_id=old).gone_at is not None
+    row = ExternalId.objects.get(connection="crm", gone_at=None)
+    assert (row.external_id, row.contact) == (new, True)
+    assert Candidate.objects.count() == 1
+
+
+def test_another_hubspot_account_deletes_nobody(house: House) -> None:
+    for number in range(12):
+        house.apply(email=f"p{number}@example.com", first_name=f"P{number}", last_name="Q")
+    house.settle()
+    for number in range(12):
+        house.box.hubspot.delete(f"p{number}@example.com")
+    look(house, 3, name="crm")
+    assert not ExternalId.objects.filter(connection="crm").exclude(gone_at=None).exists()
+    assert "too few to believe" in Incident.objects.get(key="crm:absent").reason

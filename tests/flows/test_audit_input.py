@@ -91,6 +91,23 @@ def test_json_json_lines_workbooks_and_parquet_are_the_same_table(
         assert found == expected, name
 
 
+def test_an_endless_cell_of_parquet_is_told_and_the_rest_is_read(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.parquet"
+    con.execute("""
+        create table people as
+        select n as id, if(n = 2, repeat('x', 10_000_000), 'Person ' || n) as "full name"
+        from range(1, 6) numbers(n)
+    """)
+    con.execute(f"copy people to '{path}'")
+    reading = read(con, path, columns={"candidate_id": "id"})
+    assert reading.unread == [(2, "the row holds 10,000,001 bytes; expected at most 1,000,000")]
+    assert names(con) == [PEOPLE[0], *PEOPLE[2:]]
+    assert reading.rows == 4
+    assert con.execute("select max(row) from lines").fetchall() == [(5,)]
+
+
 def test_nested_parquet_is_read_by_its_path(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     path = tmp_path / "people.parquet"
     con.execute(f"""copy (select {{'id': 7, 'name': 'Ada'}} as candidate,

@@ -17,7 +17,7 @@ from django.db import connections
 
 import warmline.connectors.smtp
 from tests.conftest import House
-from warmline.core.actions import ActionKind
+from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.errors import AuthFailed, BadSignature
 from warmline.core.triggers import TriggerMap
 from warmline.flows import check as module
@@ -50,8 +50,11 @@ def reached_at(runtime: Runtime, public_url: str) -> None:
 
 
 def with_triggers(runtime: Runtime, **changes: Any) -> None:
-    """The project with its first trigger changed."""
-    first, *others = runtime.project.triggers.triggers
+    """The project with its first trigger changed, and without those that pass the same or go the
+    way back."""
+    first, *rest = runtime.project.triggers.triggers
+    back = (ActionKind.CANDIDATE_FLAG, ActionKind.CANDIDATE_DO_NOT_CONTACT)
+    others = [t for t in rest if t.name != "candidate changed" and t.do not in back]
     triggers = (dataclasses.replace(first, **changes), *others)
     runtime.project = dataclasses.replace(runtime.project, triggers=TriggerMap(triggers))
 
@@ -69,11 +72,33 @@ def at_door(report: Report, name: str) -> dict[str, Finding]:
 
 def test_a_source_tells_the_five_and_what_is_passed_of_it(house: House) -> None:
     needs = needs_of(house.runtime, "ats").fields
-    assert needs.pop("tags") == BOTH  # the segments' tags are put there
-    passed = ("application_date", "interview_date", "interviewer")
+    for field in ("tags", "notes", "do_not_contact", *OF_THE_EVENT):  # the way back
+        assert needs.pop(field) == BOTH
+    passed = ("application_date", "interview_date", "interviewer", "rejection_date", "skill_tags")
     assert needs == dict.fromkeys((*BASE, *passed), READ)
     assert needs_of(house.runtime, "export").fields == dict.fromkeys(BASE, READ)
     assert needs_of(house.runtime, "mail").fields == {}
+
+
+def test_the_way_back_needs_tags_notes_and_the_mark_and_of_the_event_only_to_write(
+    house: House,
+) -> None:
+    back = {"source": "crm", "target": "ats"}
+    passed = ("click_date", "link_url")
+    with_triggers(house.runtime, do=ActionKind.CANDIDATE_FLAG, passes=passed, **back)
+    needs = needs_of(house.runtime, "ats").fields
+    assert {f for f, how in needs.items() if how == BOTH} == {"tags", "notes", *passed}
+    with_triggers(
+        house.runtime,
+        do=ActionKind.CANDIDATE_DO_NOT_CONTACT,
+        passes=("unsubscribe_date",),
+        **back,
+    )
+    needs = needs_of(house.runtime, "ats").fields
+    marked = {"tags", "notes", "do_not_contact", "unsubscribe_date"}
+    assert {f for f, how in needs.items() if how == BOTH} == marked
+    with_triggers(house.runtime, source="crm", target="crm", passes=passed)
+    assert not set(passed) & set(needs_of(house.runtime, "ats").fields)
 
 
 def test_a_crm_takes_what_is_passed_to_it_and_finds_contacts_by_address(house: House) -> None:

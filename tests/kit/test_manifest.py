@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def connector(manifest: Manifest, tmp_path: Path) -> Iterator[Any]:
 def test_every_folder_is_a_connector() -> None:
     folders = {p.name for p in FOLDER.iterdir() if p.is_dir() and not p.name.startswith("_")}
     assert folders == set(manifests())
-    assert {"greenhouse", "hubspot", "smtp", "files"} <= folders
+    assert {"greenhouse", "hubspot", "lever", "smtp", "files"} <= folders
 
 
 def test_what_is_declared_is_what_is_implemented(manifest: Manifest, connector: Any) -> None:
@@ -93,7 +94,8 @@ def test_a_capability_that_is_none_is_named(tmp_path: Path) -> None:
 def test_each_says_which_actions_it_carries_out() -> None:
     assert {name: m.actions for name, m in manifests().items() if m.actions} == {
         "greenhouse": {"candidate.tag", "candidate.flag", "candidate.do_not_contact"},
-        "hubspot": {"contact.upsert"},
+        "hubspot": {"contact.upsert", "contact.opt_out"},
+        "lever": {"candidate.tag", "candidate.flag", "candidate.do_not_contact"},
     }
 
 
@@ -143,23 +145,29 @@ def test_events_are_declared_by_those_who_tell_them(
 # Signatures
 
 
-def received(headers: dict[str, str]) -> Received:
+def received(signed: Mapping[str, object], *, in_body: bool = False) -> Received:
     return Received(
         channel=Channel.WEBHOOK,
-        body=b"{}",
+        body=json.dumps(signed).encode() if in_body else b"{}",
         received_at=START,
-        headers=headers,
+        headers={} if in_body else {name: str(value) for name, value in signed.items()},
         url="https://hire.example.com/in/x",
     )
 
 
-SIGNED: dict[str, dict[str, str]] = {
+SIGNED: dict[str, dict[str, object]] = {
     "greenhouse": {"signature": f"sha256 {'0' * 64}"},
     "hubspot": {
         "x-hubspot-signature-v3": "A" * 43 + "=",
         "x-hubspot-request-timestamp": str(int(START.timestamp() * 1000)),
     },
+    "lever": {
+        "token": "t",
+        "triggeredAt": int(START.timestamp() * 1000),
+        "signature": "0" * 64,
+    },
 }
+IN_BODY = {"lever"}  # the others sign in headers
 
 
 def receivers() -> list[str]:
@@ -182,8 +190,9 @@ def test_a_signature_of_the_right_length_is_compared_in_constant_time(
         return real(one, other)
 
     monkeypatch.setattr(signatures.hmac, "compare_digest", watch)
+    signed = received(SIGNED[manifest.name], in_body=manifest.name in IN_BODY)
     with pytest.raises(BadSignature):
-        connector.verify(received(SIGNED[manifest.name]), now=START)
+        connector.verify(signed, now=START)
     ((one, other),) = compared
     assert len(one) == len(other)
 
@@ -194,8 +203,10 @@ def test_a_signature_that_is_none_is_a_bad_signature_and_nothing_worse(
     manifest: Manifest, connector: Any, value: str
 ) -> None:
     for name in SIGNED[manifest.name]:
+        signed = {**SIGNED[manifest.name], name: value}
+        spoilt = received(signed, in_body=manifest.name in IN_BODY)
         with pytest.raises(BadSignature):
-            connector.verify(received({**SIGNED[manifest.name], name: value}), now=START)
+            connector.verify(spoilt, now=START)
     with pytest.raises(BadSignature):
         connector.verify(received({}), now=START)
 

@@ -219,8 +219,9 @@ def summary(figures: Figures, folder: Path) -> None:
         f"{figures.records:,} records, {figures.applications:,} applications, "
         f"{figures.people:,} people after joining certain matches"
     )
-    out.print(f"read as {figures.reading.form}", markup=False, soft_wrap=True)
-    for note in figures.reading.notes:
+    read = figures.reading
+    out.print(f"{read.source}: {read.form}", markup=False, soft_wrap=True)
+    for note in read.notes:
         out.print(f"note: {note.sentence()}", style="yellow", markup=False, soft_wrap=True)
     table = Table(box=SIMPLE_HEAD, title="What to mend first", title_justify="left")
     table.add_column("", justify="right")

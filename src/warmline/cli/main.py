@@ -248,7 +248,8 @@ def segment(
         bool, typer.Option("--apply", help="keep the placements and write the tags in the ATS")
     ] = False,
     read: Annotated[
-        bool, typer.Option("--read/--no-read", help="read the whole ATS first, where it never was")
+        bool,
+        typer.Option("--read/--no-read", help="read the ATS first: once all, then news"),
     ] = True,
     moves: Annotated[
         Path | None, typer.Option("--moves", help="write everybody who moves to this CSV file")

@@ -23,13 +23,15 @@ def sandbox(port: int, warmline: str) -> None:
             "hubspot_port": port + 1,
             "mailbox_port": port + 2,
             "smtp_port": port + 3,
+            "lever_port": port + 4,
         }
         if port
-        else {}
+        else {"lever_port": 0}
     )
     with Sandbox(**ports) as box:
         out.print(f"Greenhouse  {box.greenhouse_url}/v3")
         out.print(f"HubSpot     {box.hubspot_url}")
+        out.print(f"Lever       {box.lever_url}/v1")
         out.print(f"mailbox     {box.mailbox_url}/   (SMTP on port {box.smtp_port})")
         for job in box.greenhouse.world.jobs.rows.values():
             out.print(f"  job {job['id']}: {job['name']}")

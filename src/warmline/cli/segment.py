@@ -23,11 +23,12 @@ from warmline.core.errors import WarmlineError
 from warmline.core.segments import Segment
 from warmline.flows import first_sync, tag_all
 from warmline.flows.everybody import Survey, survey
-from warmline.flows.reconcile import history_is_read, read_history
+from warmline.flows.reconcile import history_is_read, poll, read_history
 from warmline.flows.runtime import Runtime, build
 from warmline.flows.segment import Move, counts
 from warmline.store.db import writing
 from warmline.store.models import Candidate, Delivery
+from warmline.store.sole import SoleRunner
 from warmline.store.statuses import DeliveryStatus
 
 
@@ -42,16 +43,20 @@ def segment(loaded: Project, *, apply: bool, read: bool, moves: Path | None, as_
         left, refused = _tag(runtime, progress) if apply else (0, 0)
     _show(runtime, found, before, apply=apply, as_json=as_json, left=left, refused=refused)
     if runtime.stopping.is_set():
-        err.print("stopped; run it again to go on where it stopped")
+        tags = f"; {left:,} tags wait" if left else ""
+        err.print(f"stopped{tags}; run it again to go on where it stopped")
         raise typer.Exit(130)
     if left or refused:
         raise typer.Exit(1)
 
 
 def _read(runtime: Runtime, progress: Progress) -> None:
-    """Once: everybody whom the ATS has."""
+    """Once: everybody whom the ATS has. After that, what changed since."""
     for name in runtime.connections_that("lists_changes"):
-        if runtime.role(name) != "ats" or history_is_read(name):
+        if runtime.role(name) != "ats":
+            continue
+        if history_is_read(name):
+            _catch_up(runtime, name, progress)
             continue
         task = progress.add_task(f"reading {name}", total=None)
         read_history(runtime, name, seen=lambda n, task=task: progress.advance(task, n))  # type: ignore[misc]
@@ -61,6 +66,19 @@ def _read(runtime: Runtime, progress: Progress) -> None:
         if not drain_alone(runtime):
             _wait_for(runtime, name, progress)
         progress.remove_task(task)
+
+
+def _catch_up(runtime: Runtime, connection: str, progress: Progress) -> None:
+    """What changed since, unless a running Warmline asks for it anyway: days may lie between a
+    first look and `--apply`, and whoever came in them is to be tagged too."""
+    try:
+        with SoleRunner():
+            task = progress.add_task(f"reading what changed in {connection}", total=None)
+            poll(runtime, connection, seen=lambda n: progress.advance(task, n))
+            progress.remove_task(task)
+    except WarmlineError:
+        return
+    drain_alone(runtime)
 
 
 def _wait_for(runtime: Runtime, connection: str, progress: Progress) -> None:
@@ -181,9 +199,16 @@ def _show(
             moves.add_row(was or "nowhere yet", to, f"{n:,}")
         out.print(moves)
     for name, n in tags.items():
-        out.print(f"{name}: {n:,} records do not carry the tag of their segment")
+        lack = (
+            "record does not carry the tag of its"
+            if n == 1
+            else "records do not carry the tag of their"
+        )
+        out.print(f"{name}: {n:,} {lack} segment")
     if not apply:
         out.print("nothing was written; `warmline segment --apply` keeps this and writes the tags")
+    elif runtime.stopping.is_set():
+        return
     elif left or refused:
         err.print(
             f"{left:,} tags wait and {refused:,} were refused: see the incidents on the overview, "

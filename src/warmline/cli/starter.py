@@ -15,8 +15,8 @@ def make_project(folder: Path) -> None:
     copy_starter(folder)
     out.print(f"Made {folder}. Next:", markup=False)
     out.print("  warmline sandbox                       the simulators, in a second terminal")
-    out.print(f"  warmline check --project {folder}", markup=False)
-    out.print(f"  warmline up --project {folder}", markup=False)
+    for verb in ("check", "segment --apply", "up"):  # nothing is synced before the second
+        out.print(f"  warmline {verb} --project {folder}", markup=False, soft_wrap=True)
 
 
 def copy_starter(folder: Path) -> None:

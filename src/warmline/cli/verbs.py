@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 
-from django.db.models import Count
+from django.db.models import Count, Max
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -24,6 +24,8 @@ from warmline.ports import Channel
 from warmline.store.models import Delivery
 from warmline.store.sole import SoleRunner
 from warmline.store.statuses import DeliveryStatus
+
+MALFORMED_SHOWN = 20
 
 
 def say(text: str, style: str | None = None) -> None:
@@ -133,6 +135,7 @@ def import_files(loaded: Project, name: str | None) -> None:
     if name is not None and name not in sources:
         raise ConfigError(f"{name!r} is not a files connection; expected one of {sources}")
     for source in [name] if name else sources:
+        before = Delivery.objects.aggregate(last=Max("id"))["last"] or 0
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -149,20 +152,24 @@ def import_files(loaded: Project, name: str | None) -> None:
                 seen=lambda rows, task=task: progress.advance(task, rows),  # type: ignore[misc]
             )
         applied = drain_alone(runtime)
-        counts = dict(
-            Delivery.objects.filter(connection=source).values_list("status").annotate(n=Count("id"))
-        )
         out.print(
             f"{source}: {new} new rows"
             + ("" if applied else ", waiting for the running Warmline to take them up")
         )
-        for status, n in sorted(counts.items()):
-            out.print(f"  {n} {status}")
-        bad = Delivery.objects.filter(connection=source, status=DeliveryStatus.MALFORMED)
-        for row in bad.order_by("id")[:20]:
-            say(f"  delivery {row.pk}: {row.reason}")
-        if bad.count() > 20:
-            out.print(f"  and {bad.count() - 20} more; they are incidents on the overview")
+        _became(source, after=before)
+
+
+def _became(source: str, *, after: int) -> None:
+    """How all rows of a source stand, and which of those since delivery `after` are no good."""
+    there = Delivery.objects.filter(connection=source)
+    counts = dict(there.values_list("status").annotate(n=Count("id")))
+    for status, n in sorted(counts.items()):
+        out.print(f"  {n} {status}")
+    bad = there.filter(status=DeliveryStatus.MALFORMED, id__gt=after)
+    for row in bad.order_by("id")[:MALFORMED_SHOWN]:
+        say(f"  delivery {row.pk}: {row.reason}")
+    if (more := bad.count() - MALFORMED_SHOWN) > 0:
+        out.print(f"  and {more} more; they are incidents on the overview")
 
 
 def drain_alone(runtime: Runtime) -> bool:

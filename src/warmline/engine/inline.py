@@ -191,7 +191,7 @@ class Inline:
                     self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
-            stop.wait(every_s)
+            stop.wait(min(every_s, self._runtime.poll_again_s.pop(name, every_s)))
         connections.close_all()
 
     def _compare(self, name: str) -> None:

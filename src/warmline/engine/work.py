@@ -82,7 +82,8 @@ def read_around(runtime: Runtime, connection: str) -> bool:
     if paused().connection(connection):
         return False
     poll(runtime, connection)
-    if connection in runtime.connections_that("finds_missing"):
+    whole = connection not in runtime.poll_again_s
+    if whole and connection in runtime.connections_that("finds_missing"):
         look_for_missing(runtime, connection)
     return True
 

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from warmline.core.errors import WarmlineError
+from warmline.core.errors import Throttled, WarmlineError
 from warmline.core.events import Event
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.intake import delivery_row
 from warmline.flows.interpret import take
-from warmline.flows.runtime import Lane, Runtime
+from warmline.flows.runtime import PACED_S, Lane, Runtime
 from warmline.ports import Channel, FindsMissing, Received
 from warmline.store.db import writing
 from warmline.store.models import Application, Cursor, ExternalId
@@ -43,6 +43,9 @@ def look_for_missing(runtime: Runtime, connection: str, *, records: int = RECORD
     try:
         events = connector.missing(_known(connection, rows)) if rows else []
     except WarmlineError as error:
+        if isinstance(error, Throttled) and error.after_s <= PACED_S:
+            runtime.poll_again_s[connection] = error.after_s
+            return 0  # its own pace: the same records are asked for in a moment
         log.warning("action=look_for_missing connection=%s reason=%s", connection, error.reason)
         with writing():
             open_incident(

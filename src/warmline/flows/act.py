@@ -17,7 +17,6 @@ from warmline.core.actions import Action as CoreAction
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
-from warmline.flows import write_back
 from warmline.flows.exchanges import keep_exchanges
 from warmline.flows.incidents import (
     credentials_key,
@@ -162,9 +161,7 @@ def _write(
             there = outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE)
             if there and row.pk in tagging:
                 confirm([tagging[row.pk]])
-            elif there and row.kind in write_back.KINDS and row.pk in asked:
-                write_back.confirm(target, [asked[row.pk]])
-            elif there and row.pk in asked:
+            elif there and row.kind == ActionKind.CONTACT_UPSERT and row.pk in asked:
                 core = asked[row.pk]
                 if external_id := outcome.external_id or core.contact.external_id:
                     told.append((core, external_id))

@@ -27,7 +27,7 @@ from warmline.store.statuses import IncidentStatus
 
 # What both systems must hold for any nurturing: an address, a name, which job, how far, whose.
 BASE = ("email", "name", "applied_role", "stage", "recruiter_owner")
-TAGS, NOTE, DO_NOT_CONTACT, OPT_OUT = "tags", "note", "do_not_contact", "opt_out"
+TAGS, NOTES, DO_NOT_CONTACT, OPT_OUT = "tags", "notes", "do_not_contact", "opt_out"
 KNOCK_S = 10.0  # as long as an impatient sender waits
 AT_ONCE = 8
 _READ = frozenset({Access.READ})
@@ -219,8 +219,8 @@ def needs_of(runtime: Runtime, name: str) -> Needs:
 
 # What is written without being passed: the way back.
 _MARKS: Mapping[ActionKind, tuple[str, ...]] = {
-    ActionKind.CANDIDATE_FLAG: (TAGS, NOTE),
-    ActionKind.CANDIDATE_DO_NOT_CONTACT: (TAGS, NOTE, DO_NOT_CONTACT),
+    ActionKind.CANDIDATE_FLAG: (TAGS, NOTES),
+    ActionKind.CANDIDATE_DO_NOT_CONTACT: (TAGS, NOTES, DO_NOT_CONTACT),
     ActionKind.CONTACT_OPT_OUT: (OPT_OUT,),
 }
 
@@ -231,7 +231,7 @@ def _written(kind: ActionKind, passes: tuple[str, ...]) -> tuple[str, ...]:
         return ("email", *passes)
     if kind is ActionKind.CANDIDATE_TAG:
         return (TAGS, *passes)
-    return _MARKS.get(kind, passes)
+    return (*_MARKS.get(kind, ()), *passes)
 
 
 # The connections

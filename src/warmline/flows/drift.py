@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.errors import Throttled, WarmlineError
@@ -17,8 +16,8 @@ from warmline.core.events import EventKind
 from warmline.core.segments import Segment
 from warmline.core.triggers import Trigger
 from warmline.flows import first_sync
-from warmline.flows.fields import known, values
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.pauses import paused
 from warmline.flows.repair import DO_NOT_CONTACT, OPT_OUT, STREAM, TAG, Difference, repair_all
 from warmline.flows.runtime import Lane, Runtime
 from warmline.ports import ReadsRecords, Standing
@@ -97,7 +96,8 @@ def due(runtime: Runtime, connection: str) -> bool:
 def compare_when_due(runtime: Runtime, connection: str) -> float:
     """For the engine: trouble is an incident, and the next round goes on. Returns the seconds until
     it is worth asking again."""
-    if not first_sync.allowed(runtime) or not due(runtime, connection):
+    waits = not first_sync.allowed(runtime) or paused().connection(connection)
+    if waits or not due(runtime, connection):
         return LOOK_EVERY_S
     key = f"{connection}:compare"
     try:
@@ -154,7 +154,7 @@ def _look(
         there = {one.external_id: one for one in standing if one.stands_as == one.external_id}
         looked = [r for r in rows if r.candidate_id not in busy and r.external_id in there]
         judge = _contact if runtime.role(connection) == "crm" else _record
-        differences = list(judge(runtime, connection, looked, there, passes, now))
+        differences = list(judge(runtime, connection, looked, there, passes))
         found.differences += differences
         if not repair:
             return set()
@@ -204,18 +204,16 @@ def _contact(
     rows: Sequence[ExternalId],
     there: Mapping[str, Standing],
     passes: Mapping[str, str],
-    now: datetime,
 ) -> Iterable[Difference]:
-    """A contact in the CRM. Compared is what it once had from us: what was never passed is not
-    missing."""
-    people = known(row.candidate_id for row in rows)
+    """A contact in the CRM. Compared is what it last confirmed to have from us: what was never
+    passed is not missing, and what no trigger passed on since is not wrong."""
     opting_out = _first(runtime, connection, ActionKind.CONTACT_OPT_OUT)
     for row in rows:
-        one = there[row.external_id]
-        expected = values(people[row.candidate_id], passes, now, own_tags=runtime.own_tags)
-        for name in sorted(set(expected) & set(one.fields) & set(row.written)):
-            if one.fields[name] != expected[name]:
-                half = "name" if name in ("first_name", "last_name") else name
+        one, expected = there[row.external_id], row.written
+        for name in sorted(set(expected) & set(one.fields)):
+            half = "name" if name in ("first_name", "last_name") else name
+            # What is not known here empties nothing there: half a name, for one.
+            if half in passes and expected[name] and one.fields[name] != expected[name]:
                 yield Difference(
                     row.external_id, row.candidate_id, name, passes[half],
                     expected[name], one.fields[name],
@@ -235,7 +233,6 @@ def _record(
     rows: Sequence[ExternalId],
     there: Mapping[str, Standing],
     _passes: Mapping[str, str],
-    _now: datetime,
 ) -> Iterable[Difference]:
     """A candidate's record in the ATS: the segment's tag that it confirmed, and the mark of
     somebody who said no."""
@@ -258,7 +255,7 @@ def _record(
             yield Difference(
                 row.external_id, row.candidate_id, DO_NOT_CONTACT, marking, "marked", "not marked"
             )
-        elif one.opted_out and not (row.do_not_contact or row.candidate.do_not_contact):
+        elif one.opted_out and not (own_word or row.do_not_contact or row.candidate.do_not_contact):
             yield _unheard(runtime, connection, row, DO_NOT_CONTACT, EventKind.CANDIDATE_UPDATED)
 
 

@@ -128,9 +128,22 @@ class Facts:
             gone and event.kind is not EventKind.CANDIDATE_DELETED
         ):
             applied.effect = EventEffect.STALE
+        elif self._said_before(heard, applied):
+            applied.effect = EventEffect.NO_CHANGE
         elif event.kind in _ALWAYS_APPLIED:
             applied.effect = EventEffect.APPLIED
         return applied
+
+    def _said_before(self, heard: Heard, applied: Applied) -> bool:
+        """A poll tells again and again that somebody opted out, and not when: said once, that is
+        no news."""
+        event, candidate = heard.event, applied.candidate
+        return (
+            event.kind is EventKind.CANDIDATE_UNSUBSCRIBED
+            and event.occurred_at is None
+            and candidate is not None
+            and bool(candidate.opted_out)
+        )
 
     def _only_the_person(self, applied: Applied) -> None:
         """A second word of a move that is known already, with something new about the person: it

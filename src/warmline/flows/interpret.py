@@ -20,6 +20,7 @@ from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
 from warmline.core.events import ApplicationStatus, Event, EventKind
 from warmline.core.segments import Placement
+from warmline.flows import hints
 from warmline.flows.batch import APPLICATION_DELETED, Applied, Heard, clean, record_of
 from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
@@ -29,7 +30,7 @@ from warmline.flows.reconsider import reconsider
 from warmline.flows.release import release_addressed, release_refused
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.segment import follow
-from warmline.ports import Channel, Received
+from warmline.ports import Channel
 from warmline.store.db import lock_records, writing
 from warmline.store.models import Delivery
 from warmline.store.models import Event as EventRow
@@ -62,15 +63,17 @@ class _Read:
 
 def drain(runtime: Runtime, connection: str) -> bool:
     """Interpret what waits, at most one batch. True where there may be more."""
-    rows = list(
-        Delivery.objects.filter(connection=connection, status=DeliveryStatus.RECEIVED).order_by(
-            "id"
-        )[:BATCH]
-    )
+    waiting = Delivery.objects.filter(connection=connection, status=DeliveryStatus.RECEIVED)
+    if hints.wait(runtime, connection):
+        waiting = waiting.exclude(channel=Channel.WEBHOOK)
+    rows = list(waiting.order_by("id")[:BATCH])
     if not rows:
         return False
-    read = [_parse(runtime, row) for row in rows]
-    more = len(rows) == BATCH
+    followed = hints.follow(runtime, connection, rows)
+    read = [_parse(runtime, row, followed) for row in rows if row.pk not in followed.waiting]
+    if not read:
+        return len(rows) == BATCH  # what is behind the hints that wait
+    more = len(rows) == BATCH or bool(followed.read)
     try:
         lanes = _commit(runtime, connection, read)
     except Exception as error:
@@ -81,24 +84,18 @@ def drain(runtime: Runtime, connection: str) -> bool:
     return more
 
 
-def _parse(runtime: Runtime, row: Delivery) -> _Read:
-    received = Received(
-        channel=Channel(row.channel),
-        body=bytes(row.body),
-        received_at=row.received_at,
-        headers=row.headers,
-        method=row.method,
-        url=row.url,
-        stream=row.stream,
-    )
+def _parse(runtime: Runtime, row: Delivery, followed: hints.Followed) -> _Read:
+    if row.pk in followed.refused:
+        return _Read(row, [], DeliveryStatus.FAILED, followed.refused[row.pk])
     try:
-        events = runtime.connectors[row.connection].parse(received)
+        events = runtime.connectors[row.connection].parse(hints.received_of(row))
     except Malformed as error:
         return _Read(row, [], DeliveryStatus.MALFORMED, error.reason)
     except Exception as error:  # a connector's bug must not stop the lane
         _log(f"action=parse connection={row.connection} delivery={row.pk}", error)
         return _Read(row, [], DeliveryStatus.FAILED, f"reading it failed: {type(error).__name__}")
-    return _Read(row, events, DeliveryStatus.INTERPRETED if events else DeliveryStatus.UNMAPPED)
+    told = events or row.pk in followed.read
+    return _Read(row, events, DeliveryStatus.INTERPRETED if told else DeliveryStatus.UNMAPPED)
 
 
 def _one_by_one(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lane]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 
+from warmline.core.actions import ActionKind
 from warmline.core.candidates import normal_email
 from warmline.core.events import CandidateFacts
 from warmline.core.matching import Agreement, is_role_address, mailbox_key, names_agree
@@ -17,8 +18,8 @@ from warmline.flows.incidents import resolve
 from warmline.flows.merge import record_key
 from warmline.flows.opt_out import suppress_candidate, suppress_newcomers
 from warmline.flows.release import no_address_incident
-from warmline.store.models import LONG_AGO, Candidate, CandidateEmail, ExternalId
-from warmline.store.statuses import SuppressionReason
+from warmline.store.models import LONG_AGO, Action, Candidate, CandidateEmail, ExternalId
+from warmline.store.statuses import ActionStatus, SuppressionReason
 
 # More addresses than this in one record are no person's.
 ADDRESSES_MAX = 100
@@ -77,13 +78,15 @@ class People:
         is dated news of the last day; without polls the order of arrival is all there is."""
         if heard.event.occurred_at is not None or candidate.pk is None:
             return False
+        if self._is_crm:
+            return True  # a poll's: it tells how a contact stands, and nobody knows since when
         recent = heard.received_at - candidate.as_of < RETRIED_FOR
         return recent and self._batch.polled_lately(heard.received_at)
 
     def _mark(self, heard: Heard, facts: CandidateFacts, candidate: Candidate) -> bool:
         """The recruiters' do-not-contact mark. An opt-out in the CRM has an event and a word of
         its own. The mark is kept with the record too: a merge that is undone leaves it there."""
-        if facts.can_email is not False or self._is_crm:
+        if facts.can_email is not False or self._is_crm or self._marked_by_us(candidate):
             return False
         record = self._batch.ids.get(facts.external_id)
         marked = record is not None and self._batch.set(record, do_not_contact=True)
@@ -98,6 +101,18 @@ class People:
             now=heard.at,
         )
         return True
+
+    def _marked_by_us(self, candidate: Candidate) -> bool:
+        """Who unsubscribed here is marked there by us: that this comes back is no recruiter's word
+        (I7). An action that was refused half-way may have marked them too."""
+        if not candidate.opted_out or candidate.pk is None:
+            return False
+        ours = Action.objects.filter(
+            candidate=candidate,
+            target=self._batch.connection,
+            kind=ActionKind.CANDIDATE_DO_NOT_CONTACT,
+        )
+        return ours.exclude(status=ActionStatus.SKIPPED).exists()
 
     def _say(
         self, heard: Heard, facts: CandidateFacts, candidate: Candidate, *, newer: bool
@@ -143,7 +158,7 @@ class People:
         if candidate is None and sure:
             candidate = sure[0][0]
         elif candidate is None:
-            if self._not_a_person(facts):
+            if self._not_a_person(heard, facts):
                 # News of a contact that is gone is still news of the person: an opt-out, for one.
                 return (known.candidate if known is not None else None), False
             candidate = batch.add(
@@ -159,9 +174,12 @@ class People:
         self._record(facts, known, candidate)
         return candidate, made
 
-    def _not_a_person(self, facts: CandidateFacts) -> bool:
+    def _not_a_person(self, heard: Heard, facts: CandidateFacts) -> bool:
         """News of somebody we never heard of, too thin to make a candidate of; or of a record
-        that was deleted before the news of its making came."""
+        that was deleted before the news of its making came. A CRM is full of people who never
+        applied: a poll of it makes nobody a candidate."""
+        if self._is_crm and heard.event.occurred_at is None:
+            return True
         thin = not (facts.emails or facts.first_name or facts.last_name)
         return (
             thin

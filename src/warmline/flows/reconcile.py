@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from warmline.core.errors import AuthFailed, WarmlineError
+from warmline.core.errors import AuthFailed, Throttled, WarmlineError
 from warmline.flows.incidents import (
     credentials_key,
     credentials_refused,
@@ -13,7 +13,7 @@ from warmline.flows.incidents import (
     resolve,
 )
 from warmline.flows.intake import delivery_row
-from warmline.flows.runtime import Runtime, intake_lane
+from warmline.flows.runtime import PACED_S, Runtime, intake_lane
 from warmline.ports import Channel, Page, Received
 from warmline.store.db import writing
 from warmline.store.models import Cursor, Delivery
@@ -41,12 +41,16 @@ def poll(
             cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
             if made and channel is Channel.POLL:
                 cursor.position = connector.start(now=runtime.now())
-            total += _sweep(runtime, connection, stream, cursor, channel, seen)
+            for fresh in _sweep(runtime, connection, stream, cursor, channel, seen):
+                total += fresh
             if runtime.stopping.is_set():
                 return total
     except WarmlineError as error:
         if channel is Channel.IMPORT:
             raise  # whoever asked for it is told
+        if isinstance(error, Throttled) and error.after_s <= PACED_S:
+            runtime.poll_again_s[connection] = error.after_s
+            return total  # its own pace: it goes on from here in a moment
         log.warning("action=poll connection=%s reason=%s", connection, error.reason)
         with writing():
             if isinstance(error, AuthFailed):
@@ -100,7 +104,16 @@ def read_history(
         )
         if cursor.position == _READ:
             continue
-        total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen)
+        done = False
+        while not done and not runtime.stopping.is_set():
+            try:
+                for fresh in _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen):
+                    total += fresh
+                done = True
+            except Throttled as error:
+                if error.after_s > PACED_S:
+                    raise
+                runtime.stopping.wait(error.after_s)  # its own pace: the sweep goes on from there
         if runtime.stopping.is_set():
             return total
         with writing():
@@ -124,16 +137,15 @@ def _sweep(
     cursor: Cursor,
     channel: Channel,
     seen: Callable[[int], None],
-) -> int:
-    """Keep page after page of one stream. Returns how many records were not known."""
-    fresh = 0
+) -> Iterator[int]:
+    """Keep page after page of one stream. Yields how many records of each were not known."""
     pages = runtime.connectors[connection].changes(stream, cursor.position, now=runtime.now())
     for page in pages:
-        fresh += _keep(runtime, connection, cursor, page, channel)
+        fresh = _keep(runtime, connection, cursor, page, channel)
         seen(len(page.records))
+        yield fresh
         if runtime.stopping.is_set():
             break
-    return fresh
 
 
 def _keep(runtime: Runtime, connection: str, cursor: Cursor, page: Page, channel: Channel) -> int:

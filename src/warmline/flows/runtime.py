@@ -48,6 +48,10 @@ def mail_lane(number: int) -> Lane:
     return Lane("mail", number)
 
 
+# A wait of at most so long is a connector keeping to its vendor's pace, and no failure.
+PACED_S = 5.0
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -72,6 +76,9 @@ class Runtime:
     watching_since: datetime | None = None
     strangers: Quiet = field(default_factory=Quiet)
     live: set[str] = field(default_factory=set)  # tokens of the batches in hand
+    # By connection: failed tries, and until when its hints wait; when a paced poll goes on.
+    hints_wait: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    poll_again_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def own_tags(self) -> frozenset[str]:

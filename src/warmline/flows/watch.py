@@ -14,6 +14,7 @@ from django.db.models import Max
 from warmline.core.triggers import OWN
 from warmline.flows.first_sync import waits
 from warmline.flows.incidents import RESOLVE_WITHIN, open_incident, resolve
+from warmline.flows.pauses import paused
 from warmline.flows.runtime import Runtime
 from warmline.flows.trigger_runs import ERROR_RATE_MAX, WINDOW, failing
 from warmline.ports import Channel
@@ -89,12 +90,12 @@ def _write(seen: list[Seen], now: datetime) -> None:
 def _quiet(runtime: Runtime, now: datetime) -> Iterator[Seen]:
     """Connections that told of something once, and for too long of nothing. Weekends do not count:
     nobody moves candidates then."""
-    hours_of = runtime.project.file.alerts.quiet
+    hours_of, halted = runtime.project.file.alerts.quiet, paused()
     last = _last_heard()
     for name in runtime.connections_that("parses"):
         limit = hours_of.get(name, QUIET_HOURS)
         heard = last.get(name)
-        if runtime.role(name) == "files" or not limit or heard is None:
+        if runtime.role(name) == "files" or not limit or heard is None or halted.connection(name):
             continue
         if weekday_time(heard, now) > timedelta(hours=limit):
             yield Seen(
@@ -169,17 +170,26 @@ def _lagging(runtime: Runtime, now: datetime) -> Iterator[Seen]:
 
 
 def _oldest_due(runtime: Runtime, now: datetime) -> Iterator[tuple[str, datetime | None]]:
+    going = paused()
     for name in runtime.connections_that("parses"):
         unread = Delivery.objects.filter(connection=name, status=DeliveryStatus.RECEIVED)
         first = unread.order_by("id").values_list("received_at", flat=True).first()
         yield f"intake:{name}", first
     for name in runtime.connections_that("applies_actions"):
         # A whole ATS is tagged at the pace that its vendor allows: that is no lag.
-        waiting = Action.objects.filter(
-            target=name, status__in=[ActionStatus.PLANNED, ActionStatus.UNKNOWN], due_at__lte=now
-        ).exclude(kind="candidate.tag")
+        # What a person paused waits on their word.
+        waiting = going.actions(
+            Action.objects.filter(
+                target=name,
+                status__in=[ActionStatus.PLANNED, ActionStatus.UNKNOWN],
+                due_at__lte=now,
+            ).exclude(kind="candidate.tag")
+        )
         yield f"act:{name}", waiting.order_by("due_at").values_list("due_at", flat=True).first()
-    mails = Message.objects.filter(status=MessageStatus.PLANNED, due_at__lte=now)
+    mails = going.messages(
+        Message.objects.filter(status=MessageStatus.PLANNED, due_at__lte=now),
+        runtime.project.file.mail.connection,
+    )
     yield "mail", mails.order_by("due_at").values_list("due_at", flat=True).first()
 
 

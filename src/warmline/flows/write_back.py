@@ -6,14 +6,14 @@ then, and the addresses that the person has then.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from warmline.core.actions import Action as CoreAction
 from warmline.core.actions import ActionKind, ContactRef
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.flows.fields import Known, values
-from warmline.store.models import Action, Candidate, Event, ExternalId
+from warmline.store.models import Action, Event, ExternalId
 
 KINDS = frozenset(
     {
@@ -64,17 +64,4 @@ def prepared(
         fields=values(one, row.passes, now, event=event),
         occurred_at=event.occurred_at,
         records=() if kind is ActionKind.CONTACT_OPT_OUT else records,
-    )
-
-
-def confirm(target: str, done: Iterable[CoreAction]) -> None:
-    """The ATS said that these records are marked do-not-contact now: that it says so again is no
-    news (I7). The caller holds the transaction."""
-    marked = [core for core in done if core.kind is ActionKind.CANDIDATE_DO_NOT_CONTACT]
-    if not marked:
-        return
-    ids = [record for core in marked for record in core.records]
-    ExternalId.objects.filter(connection=target, external_id__in=ids).update(do_not_contact=True)
-    Candidate.objects.filter(pk__in=[core.candidate_id for core in marked]).update(
-        do_not_contact=True
     )

@@ -19,6 +19,8 @@ from warmline.sandbox.greenhouse.api import make_app as greenhouse_app
 from warmline.sandbox.greenhouse.simulator import Greenhouse
 from warmline.sandbox.hubspot.api import make_app as hubspot_app
 from warmline.sandbox.hubspot.simulator import HubSpot
+from warmline.sandbox.lever.api import make_app as lever_app
+from warmline.sandbox.lever.simulator import Lever
 from warmline.sandbox.listen import HOST, HttpServer
 from warmline.sandbox.mailbox.api import make_app as mailbox_app
 from warmline.sandbox.mailbox.simulator import Mailbox
@@ -26,7 +28,7 @@ from warmline.sandbox.mailbox.smtp import SmtpServer
 
 
 class Sandbox:
-    """The three simulators on loopback. Use it with `with`, or call `close()`.
+    """The simulators on loopback. Use it with `with`, or call `close()`.
 
     `greenhouse`, `hubspot` and `mailbox` are the objects themselves: what is done to them shows
     over HTTP at once, and the other way round.
@@ -41,6 +43,7 @@ class Sandbox:
         hubspot_port: int = 0,
         mailbox_port: int = 0,
         smtp_port: int = 0,
+        lever_port: int | None = None,
         background: bool = True,
         spool: Path | None = None,
         greenhouse_rate: int = 75,
@@ -51,8 +54,9 @@ class Sandbox:
         login: tuple[str, str] | None = None,
         threads: int = 16,
     ) -> None:
-        """Ports of 0 are free ones. With `background` webhooks go out by themselves in real time;
-        without it `deliver_due()` sends them, for clocks that are not real."""
+        """Ports of 0 are free ones; there is a Lever beside them where `lever_port` is given.
+        With `background` webhooks go out by themselves in real time; without it `deliver_due()`
+        sends them, for clocks that are not real."""
         rng = random.Random(seed)
         self._closers: list[Callable[[], None]] = []
         try:
@@ -76,6 +80,11 @@ class Sandbox:
                 self.mailbox.store, self.mailbox.faults, port=smtp_port, tls=tls, login=login
             )
             self._closers += [smtp.close, self.greenhouse.close, self.hubspot.close]
+            if lever_port is not None:
+                self.lever = Lever(now=now, rng=random.Random(rng.random()))
+                self.lever.outbox.delay_s = webhook_delay_s
+                self.lever_url = self._listen(lever_app(self.lever), lever_port, 4).url
+                self._closers.append(self.lever.close)
         except BaseException:
             self.close()
             raise
@@ -86,6 +95,8 @@ class Sandbox:
         if background:
             self.greenhouse.outbox.start()
             self.hubspot.outbox.start()
+            if lever_port is not None:
+                self.lever.outbox.start()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -100,10 +111,9 @@ class Sandbox:
 
     def deliver_due(self) -> dict[str, dict[str, int]]:
         """Send every webhook that is due now; what became of them, by simulator."""
-        return {
-            "greenhouse": self.greenhouse.outbox.deliver_due(),
-            "hubspot": self.hubspot.outbox.deliver_due(),
-        }
+        vendors = ("greenhouse", "hubspot", "lever")
+        there = {name: getattr(self, name) for name in vendors if hasattr(self, name)}
+        return {name: vendor.outbox.deliver_due() for name, vendor in there.items()}
 
     def addresses(self) -> dict[str, Any]:
         """Where everything is, with the credentials that open it, ready for JSON."""
@@ -123,7 +133,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Stop everything and free the ports. It may be called twice."""
-        for simulator in ("greenhouse", "hubspot", "mailbox"):
+        for simulator in ("greenhouse", "hubspot", "mailbox", "lever"):
             if hasattr(self, simulator):
                 getattr(self, simulator).closing.set()
         while self._closers:

@@ -70,8 +70,9 @@ class Found:
     applicants: list[Applicant]
     applications: int  # in the ATS simulator, those of before the week included
     in_the_week: int  # applications that the week brought
-    days: dict[str, int]  # step of the sequence -> its day
+    days: dict[str, int]  # step of the welcome -> its day
     contacts: list[Contact] = field(default_factory=list)
+    contacts_before: int = 0  # of people whom the ATS knew before the week
     mails: list[Caught] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     stopped: Counter[str] = field(default_factory=Counter)  # why -> letters that did not leave
@@ -91,7 +92,9 @@ class Found:
     ledger_applications: int = 0
     ledger_contacts: int = 0
     ledger_sent: dict[str, int] = field(default_factory=dict)
-    letters: int = 0  # accounted for: sent, held, refused, or not planned because of a stop
+    letters: int = (
+        0  # of the welcome, accounted for: sent, held, refused, or not planned because of a stop
+    )
     waiting: dict[str, int] = field(default_factory=dict)  # work that should be done by now
 
     def whose(self) -> dict[str, int]:
@@ -295,7 +298,11 @@ def _ledger(found: Found) -> list[Check]:
             "ledger and ATS: people", len(found.applicants) + found.before, found.ledger_applicants
         ),
         _equal("ledger and ATS: applications", found.applications, found.ledger_applications),
-        _equal("ledger and CRM: contacts", len(found.contacts), found.ledger_contacts),
+        _equal(
+            "ledger and CRM: contacts",
+            len(found.contacts) + found.contacts_before,
+            found.ledger_contacts,
+        ),
         _equal(
             "ledger and mailbox: mails by step",
             _steps(found, found.sent()),

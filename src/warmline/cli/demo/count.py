@@ -25,6 +25,7 @@ from warmline.store.statuses import (
     MessageStatus,
 )
 
+WELCOME = "welcome"
 _PAGE = 1000
 _KEPT_BACK = (MessageStatus.HELD, MessageStatus.REFUSED)
 
@@ -45,11 +46,8 @@ def count(week: Week) -> Found:
             f"{name}/{step.number}": step.day
             for name, loaded in week.runtime.project.sequences.items()
             for step in loaded.sequence.steps
+            if name == WELCOME
         },
-        contacts=[
-            Contact(c["id"], tuple(e.lower() for e in c["emails"]), c["properties"])
-            for c in _get(f"{box.hubspot_url}/_control/contacts")
-        ],
         mails=_mails(week),
         dead_tries=[
             rule["hits"] for rule in box.mailbox.faults.as_json() if rule["kind"] == "refuse"
@@ -62,6 +60,7 @@ def count(week: Week) -> Found:
         ),
         polls=week.polls,
     )
+    _contacts(week, found)
     _ledger(week, found)
     _tags(week, found)
     found.troubles = _troubles(week)
@@ -72,6 +71,23 @@ def _get(url: str, **params: str) -> Any:
     answer = httpx.get(url, params=params, trust_env=False, timeout=30)
     answer.raise_for_status()
     return answer.json()
+
+
+def _contacts(week: Week, found: Found) -> None:
+    """Those of the week's applicants, and of nobody we know; how many are of people before it."""
+    rows = week.box.greenhouse.world.candidates.rows
+    before = {
+        address["value"].lower()
+        for one in week.before
+        if one["candidate_id"] in rows
+        for address in rows[one["candidate_id"]]["email_addresses"]
+    }
+    for row in _get(f"{week.box.hubspot_url}/_control/contacts"):
+        contact = Contact(row["id"], tuple(e.lower() for e in row["emails"]), row["properties"])
+        if set(contact.emails) & before:
+            found.contacts_before += 1
+        else:
+            found.contacts.append(contact)
 
 
 def _mails(week: Week) -> list[Caught]:
@@ -97,7 +113,8 @@ def _ledger(week: Week, found: Found) -> None:
     submitted = Event.objects.filter(kind="application.submitted")
     found.by_poll = submitted.filter(delivery__channel=Channel.POLL).count()
     found.stopped = _stopped(week)
-    handed_off = Message.objects.filter(status=MessageStatus.HANDED_OFF).count()
+    sent = Message.objects.filter(status=MessageStatus.HANDED_OFF)
+    handed_off = sent.filter(enrolment__sequence=WELCOME).count()
     found.letters = handed_off + found.stopped.total()
     waiting = {
         "deliveries": Delivery.objects.filter(
@@ -112,7 +129,7 @@ def _ledger(week: Week, found: Found) -> None:
             ]
         ),
         "mails": Message.objects.exclude(status__in=[MessageStatus.HANDED_OFF, *_KEPT_BACK]),
-        "enrolments": Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE),
+        "enrolments": Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE, sequence=WELCOME),
         "unknown words": Event.objects.filter(kind="unknown"),
     }
     found.waiting = {what: rows.count() for what, rows in waiting.items()}
@@ -141,12 +158,13 @@ def _tags(week: Week, found: Found) -> None:
 
 
 def _stopped(week: Week) -> Counter[str]:
-    """Letters that did not leave, by reason: held or refused when due, or not planned any more."""
+    """Letters of the welcome that did not leave, by reason: held or refused when due, or not
+    planned any more. The silver medalists' sequence goes on for longer than the play."""
     why: Counter[str] = Counter()
-    kept_back = Message.objects.filter(status__in=_KEPT_BACK)
+    kept_back = Message.objects.filter(status__in=_KEPT_BACK, enrolment__sequence=WELCOME)
     for status, reason, n in kept_back.values_list("status", "reason").annotate(n=Count("id")):
         why[_plainly(status, reason)] += n
-    ended = Enrolment.objects.filter(status=EnrolmentStatus.STOPPED)
+    ended = Enrolment.objects.filter(status=EnrolmentStatus.STOPPED, sequence=WELCOME)
     for sequence, reason, planned in ended.annotate(n=Count("messages")).values_list(
         "sequence", "reason", "n"
     ):

@@ -30,7 +30,7 @@ def events(harvest: Harvest, known: Mapping[str, Collection[str]]) -> list[Event
     Raises Refused where so many are absent that the user's rights are the likelier cause."""
     known = {record: list(filter(is_id, them)) for record, them in known.items() if is_id(record)}
     absent = _absent(harvest, "candidates", known)
-    _believable("candidates", len(absent), len(known))
+    believable("candidates", len(absent), len(known))
     wanted = {number for them in known.values() for number in them}
     owners = _owners(harvest, wanted)
     found = []
@@ -42,7 +42,7 @@ def events(harvest: Harvest, known: Mapping[str, Collection[str]]) -> list[Event
     # With its candidate gone it went along, or its new owner's listing tells of it.
     kept = {n: record for record, them in known.items() if record not in absent for n in them}
     lost = sorted(set(kept) - set(owners))
-    _believable("applications", len(lost), len(kept))
+    believable("applications", len(lost), len(kept))
     return found + [_of_application(kept[number], number) for number in lost]
 
 
@@ -65,7 +65,7 @@ def _owners(harvest: Harvest, applications: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _believable(resource: str, missing: int, asked: int) -> None:
+def believable(resource: str, missing: int, asked: int) -> None:
     if missing >= SUSPICIOUS_FROM and missing > asked * SUSPICIOUS_SHARE:
         raise Refused(
             f"Greenhouse shows {asked - missing} of {asked} known {resource}: too few to believe"

@@ -1,7 +1,7 @@
 """What `warmline check` finds out: credentials, rights on each listing, each field needed.
 
-Only tokens are asked for and listings read. What may be written is read from the token's scopes,
-where Greenhouse tells them: nothing is written to find out.
+Only tokens are asked for and listings read. Whether something may be written is read from the
+token's scopes, where Greenhouse tells them: nothing is written to find out.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from warmline.connectors.greenhouse import customfields
 from warmline.connectors.greenhouse.harvest import Access, Harvest, access_hint
+from warmline.core.actions import OF_THE_EVENT
 from warmline.core.errors import AuthFailed, Refused, Throttled, Unreachable, WarmlineError
 from warmline.kit.http import Door
 from warmline.ports import Access as Need
 from warmline.ports import Finding, Needs, Verdict
 
-# What polling reads; the tags only where they are needed.
+# What polling reads; the others only where they are needed.
 RESOURCES = (
     "candidates",
     "applications",
@@ -31,22 +33,15 @@ RESOURCES = (
     "scorecards",
     "users",
 )
-TAGS, NOTE, DO_NOT_CONTACT = "tags", "note", "do_not_contact"
-# Listings that only these fields need.
-MORE_RESOURCES: Mapping[str, tuple[str, ...]] = {
-    TAGS: ("candidate_tags", "applied_candidate_tags"),
-    NOTE: ("notes",),
-}
-# What may be written of a candidate, and the scopes that it takes: resource and verb.
-WRITE_SCOPES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    TAGS: (
-        ("candidate_tags", "create"),
-        ("applied_candidate_tags", "create"),
-        ("applied_candidate_tags", "destroy"),
-    ),
-    NOTE: (("notes", "create"),),
-    DO_NOT_CONTACT: (("candidates", "update"),),
-}
+TAG_SCOPES = (
+    ("candidate_tags", "create"),
+    ("applied_candidate_tags", "create"),
+    ("applied_candidate_tags", "destroy"),
+)
+NOTE_SCOPES = (("notes", "create"),)
+PATCH_SCOPES = (("candidates", "update"),)
+TAGS, NOTES = "tags", "notes"
+DO_NOT_CONTACT = "do_not_contact"
 # Enough that a private candidate's bare record, or an interview without an hour, is not alone.
 SAMPLE_ROWS = 20
 
@@ -69,11 +64,14 @@ FIELDS: Mapping[str, tuple[tuple[Place, ...], ...]] = {
     ),
     "interview_date": ((("interviews", "starts_at"),),),
     "interviewer": ((("interviewers", "user_id"), ("interviewers", "email")),),
-    TAGS: ((("candidate_tags", ""),), (("applied_candidate_tags", ""),)),
-    NOTE: ((("notes", ""),),),
     "rejection_date": ((("applications", "rejected_at"),),),
     "skill_tags": ((("candidates", "tags"),),),
+    TAGS: ((("candidate_tags", ""),), (("applied_candidate_tags", ""),)),
+    NOTES: ((("notes", ""),),),
 }
+IN_CUSTOM_FIELD = ((("custom_fields", ""),),)
+# What the setting `fields` has no custom field for stands in the note alone.
+IN_NOTE = FIELDS[NOTES]
 
 SUBSCRIPTIONS = Finding(
     "webhook subscriptions",
@@ -82,6 +80,8 @@ SUBSCRIPTIONS = Finding(
     " there that each needed one is there and enabled",
 )
 _SERVER_ERRORS = tuple(range(500, 600))
+# Of what is looked up by name, all is read.
+_ASKED = {customfields.RESOURCE: customfields.OF_CANDIDATES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +101,42 @@ class Listing:
 
 
 def run(
-    harvest: Harvest, access: Access, needs: Needs, *, now: Callable[[], datetime]
+    harvest: Harvest,
+    access: Access,
+    needs: Needs,
+    named: Mapping[str, str],
+    *,
+    now: Callable[[], datetime],
 ) -> list[Finding]:
     """A finding on the credentials, on each listing, on each field needed and on the
-    do-not-contact mark, which is needed whatever the triggers say."""
+    do-not-contact mark, which is needed whatever the triggers say. `named`: field → name_key of
+    the custom field that it goes into."""
     needed = {DO_NOT_CONTACT: frozenset({Need.READ}), **needs.fields}
     signed_in = _signed_in(harvest)
     first = Finding("API credentials", signed_in.verdict, signed_in.advice)
     if signed_in.verdict is not Verdict.OK:
-        return [first, *(_unseen(field, needed[field], signed_in) for field in needed)]
-    wanted = (
-        *RESOURCES,
-        *(r for field, more in MORE_RESOURCES.items() if field in needed for r in more),
-    )
-    listings = _listings(harvest, access, wanted, now)
-    written = {
-        field for field, how in needed.items() if Need.WRITE in how and field in WRITE_SCOPES
-    }
-    scopes = _scopes(harvest, access, now) if written else None
-    writable = {field: _writable(scopes, WRITE_SCOPES[field]) for field in written}
+        return [first, *(_unseen(field, named, needed[field], signed_in) for field in needed)]
+    places = [place for field in needed for part in _parts(field, named) for place in part]
+    wanted = dict.fromkeys((*RESOURCES, *(resource for resource, _ in places)))
+    listings = _listings(harvest, access, tuple(wanted), now)
+    writes = any(Need.WRITE in how for how in needed.values())
+    scopes = _scopes(harvest, access, now) if writes else None
     return [
         first,
         *(_listed(resource, listing) for resource, listing in listings.items()),
-        *(_field(field, needed[field], listings, writable) for field in needed),
+        *(
+            _field(field, named, needed[field], listings, _writable(field, access, named, scopes))
+            for field in needed
+        ),
         SUBSCRIPTIONS,
     ]
+
+
+def _parts(field: str, named: Mapping[str, str]) -> tuple[tuple[Place, ...], ...]:
+    """Where a field stands; nowhere where Greenhouse has nothing by this name."""
+    if field in OF_THE_EVENT:
+        return IN_CUSTOM_FIELD if field in named else IN_NOTE
+    return FIELDS.get(field, ())
 
 
 def _signed_in(harvest: Harvest) -> Seen:
@@ -133,8 +144,6 @@ def _signed_in(harvest: Harvest) -> Seen:
         harvest.token()
     except WarmlineError as error:
         verdict = Verdict.of_error(error)
-        if verdict is Verdict.CREDENTIALS and Verdict.of_answer(403, error.reason) is Verdict.PLAN:
-            return Seen(Verdict.PLAN, _about_plan(error.reason))
         if verdict in (Verdict.CREDENTIALS, Verdict.MISSING):
             return Seen(verdict, f"{error.reason}: {error.hint}")
         if isinstance(error, Unreachable) and error.__context__ is None:
@@ -172,7 +181,7 @@ def _listing(harvest: Harvest, door: Door, resource: str) -> Listing:
         answer = door.call(
             "GET",
             f"/{resource}",
-            params={"per_page": str(SAMPLE_ROWS)},
+            params=_ASKED.get(resource, {"per_page": str(SAMPLE_ROWS)}),
             headers={"authorization": f"Bearer {harvest.token()}"},
             accept=(401, 402, *_SERVER_ERRORS),
         )
@@ -201,19 +210,15 @@ def _no(resource: str, status: int, said: str) -> Seen:
             " Harvest V3 (OAuth), and look whether it is restricted to other addresses"
         )
     elif verdict is Verdict.PLAN:
-        advice = _about_plan(said or f"Greenhouse answered {status}")
+        advice = (
+            f"{said or f'Greenhouse answered {status}'}: ask Greenhouse which plan has it, or leave"
+            " what needs it out of the triggers"
+        )
     elif verdict is Verdict.FORBIDDEN:
         advice = access_hint(resource)
     else:
         advice = f"Greenhouse answered {status}: {_elsewhere(verdict, 'base_url')}"
     return Seen(verdict, advice)
-
-
-def _about_plan(said: str) -> str:
-    return (
-        f"{said.rstrip('.')}: ask Greenhouse which plan has it, or leave what needs it out of the"
-        " triggers"
-    )
 
 
 def _listed(resource: str, listing: Listing) -> Finding:
@@ -225,31 +230,40 @@ def _listed(resource: str, listing: Listing) -> Finding:
 
 def _field(
     field: str,
+    named: Mapping[str, str],
     needed: frozenset[Need],
     listings: Mapping[str, Listing],
-    writable: Mapping[str, Seen],
+    write: Seen,
 ) -> Finding:
-    parts = FIELDS.get(field)
-    if parts is None:
+    parts = _parts(field, named)
+    if not parts:
         advice = "Warmline reads nothing by this name from Greenhouse: leave it out of the triggers"
         missing = Seen(Verdict.MISSING, advice)
-        return _unseen(field, needed, missing)
+        return _unseen(field, named, needed, missing)
     seen = [_part(places, listings) for places in parts]
     read = next(one for one in seen if one.verdict is Verdict.worst(s.verdict for s in seen))
-    only = "of candidates, Warmline writes tags, notes and the do-not-contact mark to Greenhouse"
-    write = writable.get(field, Seen(Verdict.READ_ONLY, only))
+    if field in named and read.verdict is Verdict.OK:
+        known = customfields.definitions(listings[customfields.RESOURCE].rows)
+        if reason := customfields.misfit(field, named[field], known):
+            read = write = Seen(Verdict.MISSING, reason)
     said = (
         read.advice if Need.READ in needed else "",
         write.advice if Need.WRITE in needed else "",
     )
     return Finding.of_field(
         field,
-        " and ".join(" or ".join(_name(place) for place in places) for places in parts),
+        _what(field, named, parts),
         needed,
         read=read.verdict,
         write=write.verdict,
         advice="; ".join(dict.fromkeys(filter(None, said))),
     )
+
+
+def _what(field: str, named: Mapping[str, str], parts: Sequence[Sequence[Place]]) -> str:
+    if field in OF_THE_EVENT and field in named:
+        return f"custom field {named[field]}"
+    return " and ".join(" or ".join(map(_name, places)) for places in parts)
 
 
 def _part(places: tuple[Place, ...], listings: Mapping[str, Listing]) -> Seen:
@@ -279,31 +293,45 @@ def _name(place: Place) -> str:
     return ".".join(filter(None, place))
 
 
-def _unseen(field: str, needed: frozenset[Need], cause: Seen) -> Finding:
-    parts = FIELDS.get(field, ())
-    what = " and ".join(_name(places[0]) for places in parts) or field
+def _unseen(field: str, named: Mapping[str, str], needed: frozenset[Need], cause: Seen) -> Finding:
+    parts = [places[:1] for places in _parts(field, named)]
+    what = _what(field, named, parts) or field
     return Finding.of_field(
         field, what, needed, read=cause.verdict, write=cause.verdict, advice=cause.advice
     )
 
 
-def _writable(scopes: frozenset[str] | None, needed: Sequence[tuple[str, str]]) -> Seen:
-    """By the token's own scopes (the sign-in's `introspect`, RFC 7662). Where these are not told,
-    it is not known: the only other way to find out is to write."""
+def _writable(
+    field: str, access: Access, named: Mapping[str, str], scopes: frozenset[str] | None
+) -> Seen:
+    """By the token's own scopes. Where these are not told, it is not known: the only other way to
+    find out is to write."""
+    wanted = {TAGS: TAG_SCOPES, NOTES: NOTE_SCOPES, DO_NOT_CONTACT: PATCH_SCOPES}.get(field)
+    if field in OF_THE_EVENT:
+        wanted = PATCH_SCOPES if field in named else NOTE_SCOPES
+    if wanted is None:
+        return Seen(
+            Verdict.READ_ONLY,
+            "of candidates, Warmline writes tags, notes, the custom fields of the setting `fields`"
+            " and the do-not-contact mark to Greenhouse, and nothing else",
+        )
+    if wanted is NOTE_SCOPES and not access.user_id:
+        return Seen(Verdict.MISSING, "a note needs an author: set user_id to a Site Admin's id")
     if scopes is None:
         return Seen(
             Verdict.UNKNOWN,
             "Greenhouse does not tell the token's scopes, and nothing is written to find out: see"
-            " that it has " + ", ".join(f"harvest:{r}:{verb}" for r, verb in needed),
+            " that it has " + ", ".join(f"harvest:{r}:{verb}" for r, verb in wanted),
         )
-    lacking = [(r, verb) for r, verb in needed if f"harvest:{r}:{verb}" not in scopes]
+    lacking = [(r, verb) for r, verb in wanted if f"harvest:{r}:{verb}" not in scopes]
     if not lacking:
         return Seen(Verdict.OK)
-    named = ", ".join(f"harvest:{resource}:{verb}" for resource, verb in lacking)
-    return Seen(Verdict.FORBIDDEN, f"give the API credential the scopes {named}")
+    told = ", ".join(f"harvest:{resource}:{verb}" for resource, verb in lacking)
+    return Seen(Verdict.FORBIDDEN, f"give the API credential the scopes {told}")
 
 
 def _scopes(harvest: Harvest, access: Access, now: Callable[[], datetime]) -> frozenset[str] | None:
+    """The token's, as the sign-in's `introspect` (RFC 7662) tells them; None where it does not."""
     pair = base64.b64encode(f"{access.client_id}:{access.client_secret}".encode()).decode()
     url = access.token_url.removesuffix("/").rpartition("/")[0] + "/introspect"
     try:

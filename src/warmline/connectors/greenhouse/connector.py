@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from warmline.connectors.greenhouse import absent, checkup, polled, webhooks, writeback
+from warmline.connectors.greenhouse import absent, checkup, polled, records, webhooks
+from warmline.connectors.greenhouse.customfields import TYPES as FIELD_TYPES
 from warmline.connectors.greenhouse.facts import stamp
-from warmline.connectors.greenhouse.harvest import PER_PAGE_MAX, Access, Harvest
+from warmline.connectors.greenhouse.fates import BATCH_MAX
+from warmline.connectors.greenhouse.harvest import PER_PAGE_MAX, Access, Harvest, is_id
 from warmline.connectors.greenhouse.mapping import StageKinds
 from warmline.connectors.greenhouse.sweeps import STREAMS, Sweeps
-from warmline.connectors.greenhouse.tags import BATCH_MAX, Tags
-from warmline.connectors.greenhouse.writeback import FLAG_FIELDS, Marks, WriteBack
+from warmline.connectors.greenhouse.taglist import plain
+from warmline.connectors.greenhouse.writeback import Settings, WriteBack
 from warmline.core.actions import Action
 from warmline.core.errors import BadSignature, ConfigError, Malformed
 from warmline.core.events import Event, StageKind
@@ -29,13 +32,17 @@ SIGNATURE_SCHEME = "sha256"
 EVENT_ID = "greenhouse-event-id"
 EVENT_ID_LENGTH_MAX = 64
 OVERLAP_MINUTES_MAX = 7 * 24 * 60
+REENGAGED_TAG = "warmline:re-engaged"
+DO_NOT_CONTACT_TAG = "do-not-contact"
+TAG_LENGTH_MAX = 100
 
+_NAME_KEY = re.compile(r"[a-z0-9_]{1,255}")
 _SET_BY_STAGE_NAMES = frozenset(kind.value for kind in StageKind) - {"hired", "rejected"}
 
 
 class Greenhouse:
-    """Webhooks in, the Harvest v3 API read for what webhooks do not tell; written to it are the
-    segment's tag, the flag of somebody who is warm again, and the mark of somebody who said no.
+    """Webhooks in, the Harvest v3 API read for what webhooks do not tell, and written back to it:
+    the segment's tag, the re-engagement flag, do-not-contact.
 
     Settings are checked here, secrets only where they are used: a connection may live from
     webhooks alone, or from polling alone. Thread-safe."""
@@ -57,18 +64,21 @@ class Greenhouse:
             minutes=_number(settings, "overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)
         )
         self._per_page = _number(settings, "per_page", PER_PAGE_MAX, 1, PER_PAGE_MAX)
-        self._marks = Marks(
-            reengaged_tag=_text(settings, "reengaged_tag", "warmline:re-engaged"),
-            do_not_contact_tag=_text(settings, "do_not_contact_tag", "do-not-contact"),
-            user_id=_text(settings, "user_id", ""),
-            fields=_flag_fields(settings.get("fields")),
+        self._writes = Settings(
+            reengaged_tag=_tag(settings, "reengaged_tag", REENGAGED_TAG),
+            do_not_contact_tag=_tag(settings, "do_not_contact_tag", DO_NOT_CONTACT_TAG),
+            fields=_fields(settings.get("fields")),
+            user_id=self._access.user_id if is_id(self._access.user_id) else "",
         )
+        if plain(self._writes.reengaged_tag) == plain(self._writes.do_not_contact_tag):
+            raise ConfigError(
+                "greenhouse: reengaged_tag and do_not_contact_tag are the same, and mean opposites"
+            )
         # Made when first used: who only receives webhooks opens no connection.
         self._lock = threading.Lock()
         self._harvest: Harvest | None = None
         self._sweeps: Sweeps | None = None
-        self._tags: Tags | None = None
-        self._writeback: WriteBack | None = None
+        self._write_back: WriteBack | None = None
 
     def close(self) -> None:
         if self._harvest is not None:
@@ -142,46 +152,31 @@ class Greenhouse:
         return BATCH_MAX
 
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
-        """The tags first: only they may fail as a whole, and then nothing was written."""
-        back = [i for i, action in enumerate(actions) if action.kind in writeback.KINDS]
-        tags = [i for i in range(len(actions)) if i not in set(back)]
-        said = self._tagging().apply([actions[i] for i in tags]) if tags else []
-        said += self._writing().apply([actions[i] for i in back])
-        by_index = dict(zip([*tags, *back], said, strict=True))
-        return [by_index[i] for i in range(len(actions))]
+        return self._writing().apply(actions)
 
     def find(self, action: Action) -> Outcome | None:
-        if action.kind in writeback.KINDS:
-            return self._writing().find(action)
-        return self._tagging().find(action)
+        return self._writing().find(action)
 
     def own_tags(self) -> frozenset[str]:
-        """The tags that are ours beside the segments'."""
-        return frozenset({self._marks.reengaged_tag, self._marks.do_not_contact_tag})
+        """Beside the segments', the tags that we write: on a record, they are no news."""
+        return frozenset({self._writes.reengaged_tag, self._writes.do_not_contact_tag})
 
     def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
-        """Of `fields` none: Greenhouse is their source. Tags, and whether one may write."""
-        return writeback.records(self._api(), ids)
+        return records.read(self._api(), self._writes.fields, ids, fields)
 
     def check(self, needs: Needs) -> list[Finding]:
-        return checkup.run(self._api(), self._access, needs, now=self._now)
+        named = self._writes.fields
+        return checkup.run(self._api(), self._access, needs, named, now=self._now)
 
     def _api(self) -> Harvest:
         with self._lock:
             return self._opened()
 
-    def _tagging(self) -> Tags:
-        with self._lock:
-            if self._tags is None:
-                self._tags = Tags(self._opened(), now=self._now)
-            return self._tags
-
     def _writing(self) -> WriteBack:
-        tags = self._tagging()
         with self._lock:
-            if self._writeback is None:
-                self._writeback = WriteBack(self._opened(), tags, self._marks)
-            return self._writeback
+            if self._write_back is None:
+                self._write_back = WriteBack(self._opened(), self._writes, now=self._now)
+            return self._write_back
 
     def _opened(self) -> Harvest:
         """The caller holds the lock."""
@@ -210,22 +205,6 @@ def _number(settings: Mapping[str, object], name: str, default: int, low: int, h
     return found
 
 
-def _flag_fields(found: Any) -> dict[str, str]:
-    """Warmline field → `name_key` of a custom field of candidates."""
-    if found is None or found == "":
-        return {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"greenhouse: fields: found {found!r}, expected `field: name_key` lines")
-    for name, key in found.items():
-        if name not in FLAG_FIELDS:
-            raise ConfigError(
-                f"greenhouse: fields: found {name!r}, expected some of {', '.join(FLAG_FIELDS)}"
-            )
-        if not isinstance(key, str) or not key.strip():
-            raise ConfigError(f"greenhouse: fields: {name}: found {key!r}, expected a name_key")
-    return {str(name): str(key).strip() for name, key in found.items()}
-
-
 def _stages(found: Any) -> dict[str, StageKind]:
     if found is None:
         return {}
@@ -238,3 +217,34 @@ def _stages(found: Any) -> dict[str, StageKind]:
                 f" {', '.join(sorted(_SET_BY_STAGE_NAMES))}"
             )
     return {str(name): StageKind(kind) for name, kind in found.items()}
+
+
+def _tag(settings: Mapping[str, object], name: str, default: str) -> str:
+    found = _text(settings, name, default)
+    if not plain(found) or len(found) > TAG_LENGTH_MAX or not found.isprintable():
+        raise ConfigError(
+            f"greenhouse: {name}: found {found[:TAG_LENGTH_MAX]!r}, expected the name of a tag, at"
+            f" most {TAG_LENGTH_MAX} characters"
+        )
+    return found
+
+
+def _fields(found: Any) -> dict[str, str]:
+    """Field → name_key."""
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"greenhouse: fields: found {found!r}, expected `field: name_key` lines")
+    for name, key in found.items():
+        if name not in FIELD_TYPES:
+            raise ConfigError(
+                f"greenhouse: fields: found {name!r}, expected some of {sorted(FIELD_TYPES)}"
+            )
+        if not isinstance(key, str) or not _NAME_KEY.fullmatch(key):
+            raise ConfigError(
+                f"greenhouse: fields: {name}: found {key!r}, expected the immutable field key of a"
+                " custom field, like reengaged_on"
+            )
+    if len(set(found.values())) < len(found):
+        raise ConfigError("greenhouse: fields: two fields go into one custom field")
+    return dict(found)

@@ -234,7 +234,7 @@ def is_id(text: str) -> bool:
 
 
 def access_hint(resource: str, verb: str = "list") -> str:
-    """`verb` is the last word of the scope: list, create or destroy."""
+    """`verb` is the last word of the scope: list, create, update or destroy."""
     why = "Greenhouse lists nothing to anybody else"
     if verb != "list":
         why = "others may not change every candidate"

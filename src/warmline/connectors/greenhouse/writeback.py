@@ -1,269 +1,265 @@
-"""What is written back to a candidate's record: the flag of somebody who is warm again, and the
-mark of somebody who is not to be written to.
+"""What is written to candidates: the segment's tag, the re-engagement flag, do-not-contact.
 
-Each is a tag, a change of the record and a note, in this order, and each is read before it is
-written: so that a second try finishes what a first one began, and doubles nothing. The note carries
-a mark made of the action's key.
+Every part is read before it is written, and what is so already costs no write. The tag comes first,
+then one PATCH of single fields (never of a collection: that would replace it), then the note. So a
+note of ours says that the action is done on this record, and nothing of it is done again, even
+where a recruiter has taken a part of it back since.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from warmline.connectors.greenhouse.harvest import Harvest, NotAllowed, is_id, number_of, row_id
-from warmline.connectors.greenhouse.tags import CANDIDATES, GONE, RECORDS_MAX, Tags
-from warmline.core.actions import Action, ActionKind, TagChange
-from warmline.core.errors import (
-    AuthFailed,
-    Malformed,
-    Refused,
-    Throttled,
-    Unreachable,
-    Unsure,
-)
+from warmline.connectors.greenhouse import customfields, notes, tags
+from warmline.connectors.greenhouse.customfields import CustomFields, Proof
+from warmline.connectors.greenhouse.fates import CANDIDATES, Fate, Pen, Run, Task
+from warmline.connectors.greenhouse.harvest import Harvest, is_id, row_id
+from warmline.connectors.greenhouse.notes import Note
+from warmline.connectors.greenhouse.taglist import TagList, plain
+from warmline.core.actions import OF_THE_EVENT, Action, ActionKind, TagChange
+from warmline.core.errors import AuthFailed, Malformed, Refused, Unreachable
 from warmline.core.outcomes import Outcome, OutcomeKind
-from warmline.ports import Standing
 
-NOTES = "notes"
-KINDS = frozenset({ActionKind.CANDIDATE_FLAG, ActionKind.CANDIDATE_DO_NOT_CONTACT})
-# Fields of a flag that custom fields may hold (the setting `fields`).
-FLAG_FIELDS = ("click_date", "email_subject", "link_url")
-NOTE_CHARS_MAX = 1000
-_DATE, _TEXTS = "date", frozenset({"short_text", "long_text", "url"})
+RECORDS_MAX = 50  # of one action; a person with more is no person
+WITH_NOTE = frozenset({ActionKind.CANDIDATE_FLAG, ActionKind.CANDIDATE_DO_NOT_CONTACT})
+KINDS = WITH_NOTE | {ActionKind.CANDIDATE_TAG}
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """The connection's settings: the two tags, and Warmline field → custom field's `name_key`."""
+class Settings:
+    """Of the connection. `fields`: field → name_key of a custom field. `user_id`: the author of
+    notes; empty: whom the credential stands for."""
 
     reengaged_tag: str
     do_not_contact_tag: str
-    user_id: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str]
+    user_id: str
 
-    def tag(self, kind: ActionKind) -> str:
-        flag = kind is ActionKind.CANDIDATE_FLAG
-        return self.reengaged_tag if flag else self.do_not_contact_tag
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one record is to look like. `fields`: field → value for its custom field."""
+
+    change: TagChange
+    note: Note | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    stop_email: bool = False
 
 
 class WriteBack:
-    """Of one account. Thread-safe."""
+    """Writes to the candidates of one account. Thread-safe."""
 
-    def __init__(self, harvest: Harvest, tags: Tags, marks: Marks) -> None:
-        self._harvest, self._tags, self._marks = harvest, tags, marks
-        # Methods that Greenhouse has let us use: a 403 after that is about the one record.
+    def __init__(
+        self, harvest: Harvest, settings: Settings, *, now: Callable[[], datetime]
+    ) -> None:
+        self._harvest = harvest
+        self._settings = settings
+        self._now = now
+        self._tags = TagList(harvest, now=now)
+        self._fields = CustomFields(harvest, settings.fields, now=now)
+        self._proof = Proof()
         self._permitted: set[str] = set()
 
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
-        """One outcome an action, in order; never raises for what Greenhouse says. Once it asks to
-        wait, or refuses the credentials, the rest waits too."""
-        outcomes: list[Outcome] = []
-        stop: Outcome | None = None
-        for action in actions:
-            if stop is None:
-                said = self._apply(action)
-                outcomes.append(said)
-                waits = said.kind is OutcomeKind.LATER
-                stop = replace(said, detail={}) if waits else None
+        """One outcome an action, in order; `detail` has the number of `written` changes and the
+        ids of records that are `gone`. Raises Throttled, Unreachable or AuthFailed where nothing
+        could be read and so nothing was written."""
+        ended: dict[int, Outcome] = {}
+        tasks: list[Task[Wish]] = []
+        for index, action in enumerate(actions):
+            if reason := _unfit(action):
+                ended[index] = Outcome(OutcomeKind.REFUSED, reason)
+                continue
+            try:
+                wish = self._wish(action)
+            except Refused as error:  # before anything is sent
+                ended[index] = Outcome(OutcomeKind.REFUSED, error.reason)
+            except AuthFailed as error:  # the custom fields may not be read: others go on
+                ended[index] = Outcome(OutcomeKind.LATER, f"{error.reason}: {error.hint}")
             else:
-                outcomes.append(stop)
-        return outcomes
-
-    def _apply(self, action: Action) -> Outcome:
-        try:
-            return self._one(action)
-        except Throttled as error:
-            return Outcome(OutcomeKind.LATER, error.reason, after_s=error.after_s)
-        except Unsure as error:
-            return Outcome(OutcomeKind.UNKNOWN, error.reason)
-        except Refused as error:
-            return Outcome(OutcomeKind.REFUSED, ": ".join(filter(None, (error.reason, error.hint))))
-        except AuthFailed as error:
-            reason = f"{error.reason}: {error.hint}"
-            return Outcome(OutcomeKind.LATER, reason, detail={"scope": "credentials"})
-        except (Unreachable, Malformed) as error:
-            return Outcome(OutcomeKind.LATER, error.reason)
-
-    def _one(self, action: Action) -> Outcome:
-        if unfit := _unfit(action):
-            return Outcome(OutcomeKind.REFUSED, unfit)
-        tagged = self._tags.apply([self._tagging(action)])[0]
-        if tagged.kind not in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
-            return tagged
-        rows = self._rows(action.records)
-        if not rows:
-            return Outcome(OutcomeKind.REFUSED, GONE + ", ".join(action.records))
-        written = int(tagged.detail.get("written", 0))
-        changes = {record: self._change(action, row) for record, row in rows.items()}
-        for record, change in changes.items():
-            if change:
-                self._write("PATCH", f"{CANDIDATES}/{record}", change)
-                written += 1
-        for record in sorted(set(rows) - self._noted(rows, action)):
-            self._write("POST", NOTES, self._note(action, record))
-            written += 1
-        if not written:
-            return Outcome(OutcomeKind.ALREADY_DONE, "marked so already")
-        return Outcome(OutcomeKind.DONE, detail={"written": str(written)})
+                tasks += [Task(index, record, wish) for record in dict.fromkeys(_records(action))]
+        pen = Pen(self._harvest, self._permitted)
+        work = _Writing(self._harvest, self._tags, self._fields, self._proof, pen, self._settings)
+        run = Run(self._harvest, work, pen, self._now, tasks)
+        if tasks:
+            work.start(tasks)
+            run.go()
+        return [
+            ended.get(index) or run.outcome(index, _already(action))
+            for index, action in enumerate(actions)
+        ]
 
     def find(self, action: Action) -> Outcome | None:
-        """DONE where every record that still stands carries the tag, the change and the note.
-        Raises where it cannot be read."""
+        """DONE where it is so on every record that still stands: the tags, or else the note that is
+        written last. None where it is not, or where none stands. Raises where it cannot be read."""
         if _unfit(action):
             return None
-        tagged = self._tags.find(self._tagging(action))
-        if tagged is None:
-            return None
-        try:
-            rows = self._rows(action.records)
-            if not rows or any(self._change(action, row) for row in rows.values()):
-                return None
-            noted = self._noted(rows, action)
-        except (Malformed, Refused) as error:
-            raise Unreachable(error.reason) from None
-        return None if set(rows) - noted else Outcome(OutcomeKind.DONE, "found written")
+        if action.tags is not None and action.kind is ActionKind.CANDIDATE_TAG:
+            return tags.find(self._harvest, self._tags, action.tags)
+        records = dict.fromkeys(action.records)
+        mark = notes.marker(action.key)
+        marked = notes.read_markers(self._harvest, records)
+        lacking = [record for record in records if mark not in marked[record]]
+        return tags.found_but(self._harvest, records, lacking)
 
-    def _tagging(self, action: Action) -> Action:
-        change = TagChange(action.records, self._marks.tag(action.kind))
-        return replace(action, kind=ActionKind.CANDIDATE_TAG, tags=change)
-
-    def _rows(self, records: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The records that still stand."""
-        found = {row_id(row): row for row in self._harvest.look_up(CANDIDATES, records)}
-        return {record: found[record] for record in dict.fromkeys(records) if record in found}
-
-    def _change(self, action: Action, row: Mapping[str, Any]) -> dict[str, object]:
-        """What is to be changed of the record; empty where it is so already."""
-        if action.kind is ActionKind.CANDIDATE_DO_NOT_CONTACT:
-            return {} if row.get("can_email") is False else {"can_email": False}
-        there = row.get("custom_fields")
-        fields = {
-            key: self._value(name, key, action.fields[name], there)
-            for name, key in self._marks.fields.items()
-            if name in action.fields
-        }
-        if not fields or not isinstance(there, Mapping) or self._newer(action, fields, there):
-            return {}
-        differ = {key: value for key, value in fields.items() if _held(there, key) != value}
-        return (
-            {"custom_fields": [{"name_key": k, "value": v} for k, v in sorted(differ.items())]}
-            if differ
-            else {}
+    def _wish(self, action: Action) -> Wish:
+        if action.tags is not None and action.kind is ActionKind.CANDIDATE_TAG:
+            return Wish(action.tags)
+        stop = action.kind is ActionKind.CANDIDATE_DO_NOT_CONTACT
+        tag = self._settings.do_not_contact_tag if stop else self._settings.reengaged_tag
+        told = {name: text for name, text in action.fields.items() if name in OF_THE_EVENT}
+        return Wish(
+            TagChange(action.records, tag),
+            notes.note(action.kind, action.key, told),
+            self._fields.values(told),
+            stop,
         )
 
-    def _value(self, name: str, key: str, text: str, there: object) -> str:
-        """The value as the custom field takes it. Raises Refused before anything is sent where it
-        cannot hold it."""
-        definition = there.get(key) if isinstance(there, Mapping) else None
-        if not isinstance(definition, Mapping):
-            raise Refused(
-                f"Greenhouse has no candidate field {key!r} for {name}",
-                hint="create it under Configure, Custom Options, or correct the setting fields",
-            )
-        kind = str(definition.get("type") or "")
-        if kind == _DATE and name == "click_date":
-            return text[:10]
-        if kind not in _TEXTS:
-            raise Refused(f"the candidate field {key!r} is of the type {kind!r}: {name} is text")
-        return text
 
-    def _newer(self, action: Action, fields: Mapping[str, str], there: Mapping[str, Any]) -> bool:
-        """Whether a later click stands there: an old one never overwrites it (I6)."""
-        key = self._marks.fields.get("click_date", "")
-        return key in fields and _held(there, key) > fields[key]
+class _Writing:
+    """The work of one run (`fates.Work`). Not shared by threads."""
 
-    def _noted(self, rows: Mapping[str, object], action: Action) -> set[str]:
-        """The records that carry this action's note."""
-        mark = mark_of(action)
-        notes = self._harvest.look_up(NOTES, rows, by="candidate_ids")
-        return {
-            number_of(note, "candidate_id") for note in notes if mark in str(note.get("body") or "")
-        }
+    def __init__(
+        self,
+        harvest: Harvest,
+        tag_list: TagList,
+        fields: CustomFields,
+        proof: Proof,
+        pen: Pen,
+        settings: Settings,
+    ) -> None:
+        self._harvest, self._tag_list, self._fields = harvest, tag_list, fields
+        self._proof, self._pen, self._settings = proof, pen, settings
+        self._tagger = tags.Tagger(harvest, tag_list, pen)
+        self._noted: set[str] = set()  # records that get a note
+        self._patched: set[str] = set()  # and those of which single fields are written
+        self._markers: dict[str, set[str]] = {}
+        self._rows: dict[str, Mapping[str, Any]] = {}
 
-    def _note(self, action: Action, record: str) -> dict[str, object]:
+    def start(self, tasks: Sequence[Task[Wish]]) -> None:
+        """Read what they need. Where the credentials may not read notes or candidates, tags are
+        written all the same."""
+        self._tagger.read({task.record for task in tasks})
+        noted = [task for task in tasks if task.wish.note is not None]
+        self._noted = {task.record for task in noted}
+        self._patched = {t.record for t in noted if t.wish.fields or t.wish.stop_email}
+        try:
+            self._read_rest(self._noted)
+        except AuthFailed as error:
+            for task in noted:
+                task.end(Fate.LATER, f"{error.reason}: {error.hint}")
+
+    def read(self, records: Collection[str]) -> None:
+        self._tagger.read(records)
+        self._read_rest(records)
+
+    def _read_rest(self, records: Collection[str]) -> None:
+        if noted := self._noted.intersection(records):
+            self._markers |= notes.read_markers(self._harvest, noted)
+        if patched := self._patched.intersection(records):
+            self._rows |= _rows(self._harvest, patched)
+
+    def refresh(self) -> None:
+        self._tag_list.refresh()
+
+    def change(self, task: Task[Wish]) -> None:
+        wish, note = task.wish, task.wish.note
+        if note is not None and note.marker in self._markers[task.record]:
+            return
+        if task.record in self._patched and task.record not in self._rows:
+            raise Refused("Greenhouse does not list the candidate")  # gone? looked at again
+        if note is not None and wish.fields and self._proof.reason:
+            raise Refused(self._proof.reason)
+        self._tagger.change(task, wish.change)
+        if wish.fields or wish.stop_email:
+            self._patch(task)
+        if note is not None:
+            self._note(task, note)
+
+    def _patch(self, task: Task[Wish]) -> None:
+        row = self._rows[task.record]
+        there = customfields.standing_values(row)
+        named = self._fields.named(task.wish.fields)
+        values = customfields.to_write(task.wish.fields, named, there)
+        body: dict[str, object] = {}
+        if task.wish.stop_email and row.get("can_email") is not False:
+            body["can_email"] = False
+        if values:
+            body["custom_fields"] = customfields.as_body(values)
+        if not body:
+            return
+        answer = self._pen.write(task, "PATCH", f"{CANDIDATES}/{task.record}", body)
+        if values and self._proof.open:
+            self._prove(task, there, answer, tuple(values))
+        known = row.get("custom_fields")
+        merged = {**(known if isinstance(known, dict) else {}), **values}
+        said = {"can_email": False} if "can_email" in body else {}
+        self._rows[task.record] = {**row, **said, "custom_fields": merged}
+
+    def _prove(
+        self, task: Task[Wish], before: Mapping[str, Any], answer: object, ours: Sequence[str]
+    ) -> None:
+        if not isinstance(answer, dict) or "custom_fields" not in answer:  # a 204 tells nothing
+            answer = _rows(self._harvest, [task.record]).get(task.record)
+        if answer is None:  # deleted just now
+            return
+        after = customfields.standing_values(answer)
+        if lost := self._proof.lost(before, after, ours):
+            again = {**after, **lost}
+            body = {"custom_fields": customfields.as_body(again)}
+            self._pen.write(task, "PATCH", f"{CANDIDATES}/{task.record}", body)
+            raise Refused(self._proof.reason)
+
+    def _note(self, task: Task[Wish], note: Note) -> None:
         body: dict[str, object] = {
-            "candidate_id": int(record),
-            "body": f"{_words(action)} {mark_of(action)}",
-            "visibility": "public",
+            "candidate_id": int(task.record),
+            "body": note.body,
+            "visibility": notes.VISIBILITY,
             "note_type": "NOTE",
         }
-        if self._marks.user_id.isdecimal():
-            body["user_id"] = int(self._marks.user_id)
-        return body
-
-    def _write(self, method: str, path: str, body: Mapping[str, object]) -> None:
-        try:
-            self._harvest.write(method, path, body)
-        except NotAllowed as error:
-            if method not in self._permitted:
-                raise
-            # It lets us do the same to others: this is about the one record.
-            raise Refused(error.reason, status=403, hint=error.hint) from None
-        self._permitted.add(method)
+        if self._settings.user_id:
+            body["user_id"] = int(self._settings.user_id)
+        self._pen.write(task, "POST", notes.NOTES, body)
+        self._markers[task.record].add(note.marker)
 
 
-def records(harvest: Harvest, ids: Sequence[str]) -> list[Standing]:
-    """Each record as it stands: its tags, and whether it may be written to. Greenhouse does not say
-    what became of one that is gone."""
-    wanted = [one for one in ids if is_id(one)]
-    found = {row_id(row): row for row in harvest.look_up(CANDIDATES, wanted)}
-    return [
-        Standing(one, one, tags=_tags(found[one]), opted_out=found[one].get("can_email") is False)
-        if one in found
-        else Standing(one)
-        for one in ids
-    ]
+def _rows(harvest: Harvest, records: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """Record → the candidate as Greenhouse lists it; without those that it does not list. Raises
+    Unreachable where the answer cannot be read."""
+    try:
+        return {row_id(row): row for row in harvest.look_up(CANDIDATES, records)}
+    except (Malformed, Refused) as error:
+        raise Unreachable(error.reason) from None
 
 
-def mark_of(action: Action) -> str:
-    """What tells this action's note from others."""
-    return f"[warmline {hashlib.sha256(action.key.encode()).hexdigest()[:12]}]"
+def _records(action: Action) -> tuple[str, ...]:
+    if action.kind is not ActionKind.CANDIDATE_TAG:
+        return action.records
+    return action.tags.records if action.tags is not None else ()
+
+
+def _already(action: Action) -> str:
+    tagging = action.kind is ActionKind.CANDIDATE_TAG
+    return "tagged so already" if tagging else "written already: its note is there"
 
 
 def _unfit(action: Action) -> str:
+    """Why the action cannot be one of ours; empty where it can."""
     if action.kind not in KINDS:
         return f"Greenhouse cannot do {action.kind}"
-    if not action.records:
-        return "the action names no record to write to"
-    if len(action.records) > RECORDS_MAX:
-        return f"{len(action.records)} records of one candidate, expected at most {RECORDS_MAX}"
-    if not all(map(is_id, action.records)):
+    records, change = _records(action), action.tags
+    if not records:
+        what = "tag" if action.kind is ActionKind.CANDIDATE_TAG else "write to"
+        return f"the action names no record to {what}"
+    if action.kind is ActionKind.CANDIDATE_TAG and not (
+        change and (plain(change.add) or any(map(plain, change.remove)))
+    ):
+        return "the action names no tag"
+    if len(records) > RECORDS_MAX:
+        return f"{len(records)} records of one candidate, expected at most {RECORDS_MAX}"
+    if not all(map(is_id, records)):
         return "a record's id is not a number, as Greenhouse's are"
     return ""
-
-
-def _words(action: Action) -> str:
-    """The note's text, for recruiters."""
-    said = action.fields
-    if action.kind is ActionKind.CANDIDATE_DO_NOT_CONTACT:
-        when = f" on {_day(said['unsubscribe_date'])}" if "unsubscribe_date" in said else ""
-        return f"Do not contact: the person unsubscribed{when}. Nothing more is sent to them."
-    when = f" on {_day(said['click_date'])}" if "click_date" in said else ""
-    subject = f" in the mail “{said['email_subject']}”" if "email_subject" in said else ""
-    link = f": {said['link_url']}" if "link_url" in said else ""
-    return f"Warm again: the person answered or clicked{when}{subject}{link}."[:NOTE_CHARS_MAX]
-
-
-def _day(text: str) -> str:
-    """An ISO date or moment, for people; as it stands where it is none."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    hour = f" at {at:%H:%M} UTC" if len(text) > 10 else ""
-    return f"{at.day} {at:%B %Y}{hour}"
-
-
-def _held(there: Mapping[str, Any], key: str) -> str:
-    definition = there.get(key)
-    value = definition.get("value") if isinstance(definition, Mapping) else None
-    return value if isinstance(value, str) else ""
-
-
-def _tags(row: Mapping[str, Any]) -> tuple[str, ...]:
-    found = row.get("tags")
-    return tuple(tag for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()

@@ -13,15 +13,20 @@ import httpx
 from warmline.connectors.hubspot.contacts import OBJECTS, PROPERTIES, Contacts, body_of, plain
 from warmline.connectors.hubspot.mapping import EDITOR, Kind, Property
 from warmline.connectors.hubspot.mapping import PROPERTIES as KNOWN
+from warmline.connectors.hubspot.opt_out import DEFINITIONS
 from warmline.core.errors import WarmlineError
 from warmline.ports import Access, Finding, Needs, Verdict
 
 READ_SCHEMA = "crm.schemas.contacts.read"
 READ = "crm.objects.contacts.read"
 WRITE = "crm.objects.contacts.write"
+# Either one lets opt-outs be written; the first lets them be read as well, which they are first.
+PREFERENCES = "communication_preferences.read_write"
+WRITE_PREFERENCES = "communication_preferences.write"
 # What a private app's token may do, by the token itself. It needs no scope.
 TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"  # noqa: S105 -- an address
 EMAIL = Property("email", "Email")
+OPT_OUT = "opt_out"  # no field: what a person's no takes
 HALVES = {"name": ("first_name", "last_name")}
 SUBSCRIPTIONS = Finding(
     "webhook subscriptions",
@@ -52,6 +57,7 @@ class Account:
     read: Seen
     write: Seen
     there: Mapping[str, Mapping[str, object]]
+    opt_outs: tuple[Seen, Seen] = (FINE, FINE)  # to read and to write, where that is needed
 
 
 def check(
@@ -62,7 +68,7 @@ def check(
     schema, answer = _asked(contacts, PROPERTIES, scope=READ_SCHEMA)
     if answer is None or schema.verdict is Verdict.CREDENTIALS:
         what = "access token" if schema.verdict is Verdict.CREDENTIALS else "HubSpot's API"
-        account = Account(schema, schema, schema, {})
+        account = Account(schema, schema, schema, {}, (schema, schema))
         return [Finding(what, schema.verdict, schema.advice), *_fields(table, needs, account)]
     there = _properties(answer) if schema.verdict is Verdict.OK else {}
     if there is None:
@@ -71,7 +77,9 @@ def check(
     read, listed = _asked(contacts, OBJECTS, {"limit": "1"}, scope=READ)
     if listed is not None and listed.is_success and "results" not in body_of(listed):
         read = Seen(Verdict.FAILED, "HubSpot's list of contacts could not be read: try again")
-    account = Account(schema, read, _writes(contacts, token), there)
+    scopes = _scopes(contacts, token)
+    opt_outs = _opt_outs(contacts, scopes) if OPT_OUT in needs.fields else (FINE, FINE)
+    account = Account(schema, read, _writes(scopes, WRITE), there, opt_outs)
     return [
         Finding("access token", Verdict.OK),
         _told(f"scope {READ_SCHEMA}", schema),
@@ -146,27 +154,53 @@ def _properties(answer: httpx.Response) -> dict[str, Mapping[str, object]] | Non
     return {str(one.get("name")): one for one in results if isinstance(one, dict)}
 
 
-def _writes(contacts: Contacts, token: str) -> Seen:
-    """Whether contacts may be written, by the scopes that the token has."""
-    unseen = Seen(
-        Verdict.UNKNOWN,
-        "HubSpot does not tell this token's scopes, and nothing is written to find out: see that"
-        f" the private app has {WRITE}",
-    )
+def _scopes(contacts: Contacts, token: str) -> list[object] | None:
+    """Those that the token has; None where HubSpot does not tell."""
     try:
         answer = contacts.post(TOKEN_INFO, {"tokenKey": token}, writes=False, accept=_ANY)
     except WarmlineError:
-        return unseen
+        return None
     scopes = body_of(answer).get("scopes")
-    if not answer.is_success or not isinstance(scopes, list):
-        return unseen
-    if WRITE in scopes:
+    return scopes if answer.is_success and isinstance(scopes, list) else None
+
+
+def _writes(scopes: list[object] | None, *enough: str) -> Seen:
+    """Whether something may be written, by the scopes that the token has: any of these will do."""
+    if scopes is None:
+        return Seen(
+            Verdict.UNKNOWN,
+            "HubSpot does not tell this token's scopes, and nothing is written to find out: see"
+            f" that the private app has {enough[0]}",
+        )
+    if set(enough) & set(scopes):
         return FINE
-    return Seen(Verdict.FORBIDDEN, f"give the private app the scope {WRITE}")
+    return Seen(Verdict.FORBIDDEN, f"give the private app the scope {enough[0]}")
+
+
+def _opt_outs(contacts: Contacts, scopes: list[object] | None) -> tuple[Seen, Seen]:
+    """Whether communication preferences may be read and written: by scope and by plan."""
+    read, answer = _asked(contacts, DEFINITIONS, scope=PREFERENCES)
+    if answer is not None and answer.is_success and "results" not in body_of(answer):
+        read = Seen(Verdict.FAILED, "HubSpot's subscription types could not be read: try again")
+    if read.verdict in (Verdict.PLAN, Verdict.CREDENTIALS):
+        return read, read  # what reading is refused for, writing is refused for
+    return read, _writes(scopes, PREFERENCES, WRITE_PREFERENCES)
 
 
 def _fields(table: Mapping[str, Property], needs: Needs, account: Account) -> Iterator[Finding]:
     for field, needed in needs.fields.items():
+        if field == OPT_OUT:
+            read, write = account.opt_outs
+            advice = "; ".join(dict.fromkeys(one.advice for one in (read, write) if one.advice))
+            yield Finding.of_field(
+                field,
+                "communication preferences",
+                needed,
+                read=read.verdict,
+                write=write.verdict,
+                advice=advice,
+            )
+            continue
         if field == "email":
             entries = [EMAIL]
         else:

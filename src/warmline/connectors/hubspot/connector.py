@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from warmline.connectors.hubspot import checks, merging, webhooks
+from warmline.connectors.hubspot import (
+    absent,
+    checks,
+    listing,
+    merging,
+    opt_out,
+    polled,
+    reading,
+    webhooks,
+)
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
-from warmline.connectors.hubspot.mapping import properties_from, same, values_for
+from warmline.connectors.hubspot.mapping import OPTED_OUT, properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
-from warmline.core.actions import Action
-from warmline.core.errors import ConfigError
+from warmline.core.actions import Action, ActionKind
+from warmline.core.errors import (
+    AuthFailed,
+    ConfigError,
+    Refused,
+    Throttled,
+    Unreachable,
+    Unsure,
+    WarmlineError,
+)
 from warmline.core.events import Event
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.http import TIMEOUT_S, Door
-from warmline.ports import ContactPage, Finding, Needs, Options, Received
+from warmline.ports import (
+    Channel,
+    ContactPage,
+    Finding,
+    Needs,
+    Options,
+    Page,
+    Received,
+    Standing,
+)
 
 BASE_URL = "https://api.hubapi.com"
 
 
 class HubSpot:
-    """receives_webhooks, parses, applies_actions, merges_contacts, checks. Thread-safe."""
+    """receives_webhooks, parses, lists_changes, finds_missing, applies_actions, merges_contacts,
+    reads_records, checks. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -33,6 +60,7 @@ class HubSpot:
         )
         self._access_token = _secret(options, "access_token")
         self._contacts = Contacts(self._door, self._access_token)
+        self._pace = listing.Pace(options.now)
 
     def close(self) -> None:
         self._door.close()
@@ -47,17 +75,55 @@ class HubSpot:
         return ""
 
     def parse(self, received: Received) -> list[Event]:
-        return webhooks.parse(received)
+        return (
+            webhooks.parse(received)
+            if received.channel is Channel.WEBHOOK
+            else polled.parse(received)
+        )
+
+    def streams(self) -> tuple[str, ...]:
+        return (listing.STREAM,)
+
+    def start(self, *, now: datetime) -> str:
+        return listing.start(now)
+
+    def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
+        if stream != listing.STREAM:
+            raise ConfigError(f"hubspot: no listing is called {stream[:40]!r}")
+        return listing.changes(self._contacts, self._pace, cursor, now=now)
+
+    def missing(self, known: Mapping[str, Collection[str]]) -> list[Event]:
+        return absent.events(self._contacts, known)
 
     def batch_max(self) -> int:
         return BATCH_MAX
 
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
+        """Contacts first, then who opted out: a contact made a moment ago can say so too."""
+        saying_no = [a for a in actions if a.kind is ActionKind.CONTACT_OPT_OUT]
+        others = [a for a in actions if a.kind is not ActionKind.CONTACT_OPT_OUT]
+        if not saying_no:
+            return self._upsert(others)
+        if not others:
+            return self._opt_out(saying_no)
+        # What hits one kind's calls (a scope that it lacks) says nothing of the other's.
+        upserted = iter(_told(self._upsert, others))
+        opted_out = iter(_told(self._opt_out, saying_no))
+        return [
+            next(opted_out if a.kind is ActionKind.CONTACT_OPT_OUT else upserted) for a in actions
+        ]
+
+    def _upsert(self, actions: Sequence[Action]) -> list[Outcome]:
         return Upsert(self._contacts, self._table, actions).run()
+
+    def _opt_out(self, actions: Sequence[Action]) -> list[Outcome]:
+        return opt_out.opt_out(self._contacts, self._table, actions)
 
     def find(self, action: Action) -> Outcome | None:
         """DONE where the person's contact holds all that was to be written; None where there is
         no contact, or it holds something else. Raises where it could not be looked at."""
+        if action.kind is ActionKind.CONTACT_OPT_OUT:
+            return opt_out.find(self._contacts, self._table, action)
         try:
             wanted = values_for(action.fields, self._table)
         except ValueError:
@@ -73,14 +139,45 @@ class HubSpot:
                 return _found(contact)
         return None
 
+    def preview(self, action: Action) -> dict[str, str]:
+        """What `apply` would write, by HubSpot's own names; nobody is asked. The address of a
+        contact whose id is not known is that of a new one. Raises Refused."""
+        try:
+            values = values_for(action.fields, self._table)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if action.kind is ActionKind.CONTACT_OPT_OUT:
+            return {OPTED_OUT: "true"} | values
+        found = addresses(action) if not action.contact.external_id else []
+        return ({"email": found[0]} if found else {}) | values
+
     def contacts(self, cursor: str = "") -> Iterator[ContactPage]:
         return merging.contacts(self._contacts, cursor)
 
     def merge(self, primary: str, other: str) -> Outcome:
         return merging.merge(self._contacts, primary, other)
 
+    def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
+        return reading.records(self._contacts, self._table, ids, fields)
+
     def check(self, needs: Needs) -> list[Finding]:
         return checks.check(self._contacts, self._table, needs, token=self._access_token)
+
+
+def _told(
+    apply: Callable[[Sequence[Action]], list[Outcome]], actions: Sequence[Action]
+) -> list[Outcome]:
+    """The outcomes, where a failure of the whole call is one of each action."""
+    try:
+        return apply(actions)
+    except (AuthFailed, Throttled, Unreachable, Unsure) as error:
+        return [_failed(error)] * len(actions)
+
+
+def _failed(error: WarmlineError) -> Outcome:
+    kind = OutcomeKind.UNKNOWN if isinstance(error, Unsure) else OutcomeKind.LATER
+    after_s = error.after_s if isinstance(error, Throttled) else None
+    return Outcome(kind, error.reason, after_s=after_s)
 
 
 def _found(contact: Contact) -> Outcome:

@@ -25,6 +25,7 @@ from warmline.kit.http import FALLBACK_WAIT_S, Door
 OBJECTS = "/crm/v3/objects/contacts"
 PROPERTIES = "/crm/v3/properties/contacts"
 BATCH_MAX = 100
+MERGED_IDS = "hs_merged_object_ids"  # of a record: the ids that lead to it
 REASON_CHARS_MAX = 200
 # Answers that are about what we sent, with a body that says which part of it.
 _ABOUT_INPUTS = (400, 404, 409, 413, 422)
@@ -148,6 +149,41 @@ class Contacts:
         if not isinstance(results, list):
             raise Unreachable("HubSpot answered a look-up with something that is no list")
         return [contact for result in results if (contact := _contact(result))]
+
+    def by_id(self, ids: Sequence[str], properties: Iterable[str]) -> dict[str, Contact | None]:
+        """Each id with the contact that it leads to today (another one where it was merged), None
+        where it is gone. A hundred a call."""
+        names, wanted = [*properties, MERGED_IDS], list(dict.fromkeys(ids))
+        found: dict[str, Contact | None] = {}
+        for start in range(0, len(wanted), BATCH_MAX):
+            found |= self._some_by_id(wanted[start : start + BATCH_MAX], names)
+        return found
+
+    def _some_by_id(self, ids: Sequence[str], names: Sequence[str]) -> dict[str, Contact | None]:
+        """One call. A record answers to its own id; what the answer leaves open is asked for alone:
+        that an answer does not mention an id is no proof that it is gone."""
+        body = {
+            "properties": list(names),
+            "propertiesWithHistory": [],
+            "inputs": [{"id": one} for one in ids],
+        }
+        try:
+            answer = self.post(f"{OBJECTS}/batch/read", body, writes=False, accept=(400, 404))
+        except Refused as error:
+            raise Unreachable(error.reason) from None
+        told = body_of(answer)
+        results = told.get("results")
+        if answer.is_success and not isinstance(results, list):
+            raise Unreachable("HubSpot answered a look-up with something that is no list")
+        found: dict[str, Contact | None] = {}
+        for contact in filter(None, map(_contact, results if isinstance(results, list) else [])):
+            for one in (contact.id, *contact.properties.get(MERGED_IDS, "").split(";")):
+                found.setdefault(one, contact)
+        for complaint in map(_Error.of, _dicts(told.get("errors"))):
+            if complaint.category == "OBJECT_NOT_FOUND":
+                for one in complaint.context.get("ids", ()):
+                    found.setdefault(one, None)
+        return {one: found[one] if one in found else self.read(one, names) for one in ids}
 
     def write(self, how: How, writes: Sequence[Write]) -> list[Answer | None]:
         """One call; an answer for each write, None where it cannot be told. Never None for one."""

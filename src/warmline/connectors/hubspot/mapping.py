@@ -48,6 +48,12 @@ PROPERTIES: Mapping[str, Property] = {
     "stage": Property("candidate_stage", "Candidate stage"),
     "interview_date": Property("interview_date", "Interview date", Kind.TIME),
     "interviewer": Property("interviewer", "Interviewer"),
+    "rejection_date": Property("rejection_date", "Rejection date", Kind.DATE),
+    "skill_tags": Property("skill_tags", "Skill tags"),
+    "click_date": Property("click_date", "Click date", Kind.TIME),
+    "email_subject": Property("email_subject", "Email subject"),
+    "link_url": Property("link_url", "Link URL"),
+    "unsubscribe_date": Property("unsubscribe_date", "Unsubscribe date", Kind.DATE),
 }
 
 # HubSpot's subscription type -> what happened. A property change is looked up further below.
@@ -72,6 +78,9 @@ SIGNALS: Mapping[str, EventKind] = {
     "hs_sales_email_last_replied": EventKind.MESSAGE_REPLIED,
     "hs_email_hard_bounce_reason_enum": EventKind.MESSAGE_BOUNCED,
 }
+
+# Whether the contact's primary address has opted out of all mail.
+OPTED_OUT = "hs_email_optout"
 
 # One for each subscription type of the account: `hs_email_optout_<id>`.
 OPTOUT_PREFIX = "hs_email_optout_"
@@ -141,6 +150,18 @@ def same(wanted: str, held: str | None, kind: Kind) -> bool:
     if kind is Kind.DATE:
         return there.date().isoformat() == wanted
     return there == moment(wanted)
+
+
+def as_written(held: str, kind: Kind) -> str:
+    """What stands in a property, in the ledger's own spelling: a day as YYYY-MM-DD, a moment as ISO
+    8601 in UTC. What is no time there is given as it stands."""
+    held = held.strip()
+    there = None if kind is Kind.TEXT else moment(held)
+    if there is None:
+        return held
+    return (
+        there.date().isoformat() if kind is Kind.DATE else there.isoformat().replace("+00:00", "Z")
+    )
 
 
 def moment(text: str) -> datetime | None:

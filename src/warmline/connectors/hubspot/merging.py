@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from warmline.connectors.hubspot.contacts import OBJECTS, Contact, Contacts, body_of, plain
-from warmline.connectors.hubspot.mapping import moment
+from warmline.connectors.hubspot.mapping import OPTED_OUT, moment
 from warmline.core.errors import Malformed, Refused, Throttled, Unreachable, Unsure
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.ports import ContactPage, ContactRecord
 
 PAGE = 100  # the most that the list gives at once
-OPTED_OUT = "hs_email_optout"
 LISTED = (
     "email",
     "hs_additional_emails",
@@ -41,7 +40,7 @@ def contacts(api: Contacts, cursor: str = "") -> Iterator[ContactPage]:
         if not isinstance(results, list):
             raise Malformed("HubSpot answered its list of contacts with something that is no list")
         found = tuple(record for one in results if (record := _record(one)) is not None)
-        following = _after(body)
+        following = after(body)
         if following and following == cursor:
             raise Malformed(f"HubSpot's list of contacts does not go on after {cursor[:40]}")
         yield ContactPage(found, following)
@@ -131,7 +130,7 @@ def _record(found: object) -> ContactRecord | None:
     )
 
 
-def _after(body: Mapping[str, object]) -> str:
+def after(body: Mapping[str, object]) -> str:
     """The cursor of the next page; empty after the last one."""
     paging = body.get("paging")
     following = paging.get("next") if isinstance(paging, dict) else None

@@ -28,7 +28,7 @@ from warmline.connectors.hubspot.mapping import (
     SUBSCRIPTIONS,
 )
 from warmline.core.actions import FIELDS, Action, ActionKind, ContactRef
-from warmline.core.errors import BadSignature, Malformed, Throttled, Unreachable, Unsure
+from warmline.core.errors import BadSignature, Malformed, Refused, Throttled, Unreachable, Unsure
 from warmline.core.events import CandidateFacts, Event, EventKind
 from warmline.core.outcomes import OutcomeKind
 from warmline.kit.manifest import make, manifests
@@ -121,6 +121,25 @@ def test_declared_is_what_is_implemented() -> None:
     assert found == set(manifest.capabilities)
     assert made.batch_max() == 100
     made.close()
+
+
+def test_a_preview_is_what_is_written_and_asks_nobody(crm: HubSpot, account: Account) -> None:
+    first = action(1, "Anna@Example.com", **FULL)
+    said = crm.preview(first)
+    assert account.log.as_json()["by_call"] == {}
+    crm.apply([first])
+    assert said == {name: held(account, "anna@example.com")[name] for name in said}
+    assert set(said) == {
+        "email", "firstname", "lastname", "applied_role", "application_date", "recruiter_owner",
+        "candidate_stage", "interview_date", "interviewer",
+    }  # fmt: skip
+    assert crm.preview(action(1, "anna@example.com", id="1", stage="Offer")) == {
+        "candidate_stage": "Offer"
+    }
+    no = replace(action(1, id="1", unsubscribe_date="2025-11-24"), kind=ActionKind.CONTACT_OPT_OUT)
+    assert crm.preview(no) == {"hs_email_optout": "true", "unsubscribe_date": "2025-11-24"}
+    with pytest.raises(Refused):
+        crm.preview(action(1, "anna@example.com", application_date="soon"))
 
 
 def test_a_contact_is_created_then_updated_and_found_each_time(

@@ -118,31 +118,39 @@ class Upsert:
     def _people(self) -> list[Person]:
         """The open actions, folded: the same record id, the same candidate or a shared address is
         one contact, unless both sides have ids and these differ. Later values win."""
-        people: list[Person] = []
-        for index in self._open():
-            one = Person([index], self._ids[index], list(self._emails[index]))
-            for other in [other for other in people if self._same_contact(other, one)]:
+        people: dict[int, Person] = {}  # by the number of the fold, in their order
+        index: dict[tuple[str, str | int], set[int]] = {}
+        for number, action in enumerate(self._open()):
+            one = Person([action], self._ids[action], list(self._emails[action]))
+            near = {n for key in self._keys(one) for n in index.get(key, ())}
+            for n in [n for n in sorted(near) if self._same_contact(people[n], one)]:
+                other = people[n]
                 if other.id and one.id and other.id != one.id:
                     continue
-                people.remove(other)
+                for key in self._keys(people.pop(n)):
+                    index[key].discard(n)
                 one = Person(
                     sorted(other.indices + one.indices),
                     other.id or one.id,
                     list(dict.fromkeys(other.emails + one.emails)),
                 )
-            people.append(one)
-        for person in people:
-            for index in person.indices:
-                person.values.update(self._values[index])
-        return people
+            people[number] = one
+            for key in self._keys(one):
+                index.setdefault(key, set()).add(number)
+        for person in people.values():
+            for action in person.indices:
+                person.values.update(self._values[action])
+        return list(people.values())
+
+    def _keys(self, person: Person) -> set[tuple[str, str | int]]:
+        """Who has none of these in common is another contact."""
+        found: set[tuple[str, str | int]] = {("email", email) for email in person.emails}
+        found |= {("candidate", self._actions[index].candidate_id) for index in person.indices}
+        return found | ({("id", person.id)} if person.id else set())
 
     def _same_contact(self, one: Person, other: Person) -> bool:
-        if one.id and other.id:
-            return one.id == other.id
-        if set(one.emails) & set(other.emails):
-            return True
-        candidates = {self._actions[index].candidate_id for index in one.indices}
-        return any(self._actions[index].candidate_id in candidates for index in other.indices)
+        """Of two that have something in common."""
+        return not (one.id and other.id) or one.id == other.id
 
     def _look_up(self, people: Sequence[Person]) -> None:
         """Find the record of those with several addresses and no id. A single address needs no

@@ -10,13 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from warmline.connectors.hubspot.mapping import (
-    OPTOUT_PREFIX,
-    SUBSCRIPTIONS,
-    UNMAPPED,
-    moment,
-    signal,
-)
+from warmline.connectors.hubspot import signals
+from warmline.connectors.hubspot.mapping import SUBSCRIPTIONS, UNMAPPED, moment
 from warmline.core.errors import BadSignature, Malformed
 from warmline.core.events import CandidateFacts, Event, EventKind
 from warmline.kit.signatures import hmac_sha256, require_equal, require_header
@@ -130,34 +125,25 @@ class _Entry:
     def _property_change(self, word: str) -> list[Event]:
         name, value = self._word("propertyName"), self._value()
         contact_id = self._id("objectId")
-        kind = signal(name)
-        if kind is None:
+        found = signals.read(contact_id, name, value)
+        if found is None:
             if self._is_echo():
                 return []
-            kind = EventKind.CANDIDATE_UPDATED
-            candidate, fields = _updated(contact_id, name, value)
-            return [self._event(kind, word, candidate, fields, name=name)]
-        fields = {"property": name}
-        occurred_at = None
-        facts = CandidateFacts(external_id=contact_id)
-        if kind is EventKind.CANDIDATE_UNSUBSCRIBED:
-            if value.lower() != "true":
-                # Opted in again: an edit of the record, and no leave to write to anybody.
-                kind = EventKind.CANDIDATE_UPDATED
-            else:
-                facts = CandidateFacts(external_id=contact_id, can_email=False)
-                fields["scope"] = (
-                    name.removeprefix(OPTOUT_PREFIX) if name != "hs_email_optout" else "all"
-                )
-        elif not value:
-            kind = EventKind.CANDIDATE_UPDATED  # emptied: nothing was opened, clicked or bounced
-        elif kind is EventKind.MESSAGE_BOUNCED:
-            fields |= {"hard": "true", "reason": value[:WORD_CHARS_MAX]}
-        else:
-            occurred_at = moment(value)
-            if kind is not EventKind.MESSAGE_REPLIED:
-                fields["confidence"] = "unconfirmed"  # a mail scanner opens and clicks too
-        return [self._event(kind, word, facts, fields, name=name, occurred_at=occurred_at)]
+            candidate, fields = updated(contact_id, name, value)
+            return [self._event(EventKind.CANDIDATE_UPDATED, word, candidate, fields, name=name)]
+        if found.kind is EventKind.CANDIDATE_UNSUBSCRIBED and self._is_our_app():
+            return []  # the person said it to us, and we to HubSpot (I7)
+        return [
+            self._event(
+                found.kind,
+                word,
+                found.candidate,
+                found.fields,
+                name=name,
+                occurred_at=found.occurred_at,
+                key=found.key,
+            )
+        ]
 
     def _merge(self, word: str) -> list[Event]:
         """The new record's id takes the place of all others: of the primary one too, where the
@@ -190,6 +176,11 @@ class _Entry:
         source, app = str(self._entry.get("sourceId") or ""), str(self._entry.get("appId") or "")
         return not (source.isdecimal() and app.isdecimal()) or source == app
 
+    def _is_our_app(self) -> bool:
+        """An echo beyond doubt: an opt-out that names no source may be another's, and counts."""
+        source = str(self._entry.get("sourceId") or "")
+        return self._is_echo() and source.isdecimal()
+
     def _event(
         self,
         kind: EventKind,
@@ -200,9 +191,10 @@ class _Entry:
         name: str = "",
         suffix: str = "",
         occurred_at: datetime | None = None,
+        key: str = "",
     ) -> Event:
-        """`attemptNumber` and `eventId` are no part of the key: the one changes when HubSpot
-        repeats itself, the other is not unique."""
+        """`key`: where the news has one of its own. `attemptNumber` and `eventId` are no part of
+        it: the one changes when HubSpot repeats itself, the other is not unique."""
         when = self._when()
         if when is None:
             raise self._malformed("occurredAt", "milliseconds", None)
@@ -213,7 +205,7 @@ class _Entry:
             word,
             name,
         )
-        key = ":".join(parts) + suffix
+        key = key or ":".join(parts) + suffix
         return Event(
             kind=kind,
             key=key,
@@ -286,7 +278,7 @@ class _Entry:
         return Malformed(f"{self._path}.{name}: found {_kind(found)}, expected {expected}")
 
 
-def _updated(contact_id: str, name: str, value: str) -> tuple[CandidateFacts, dict[str, str]]:
+def updated(contact_id: str, name: str, value: str) -> tuple[CandidateFacts, dict[str, str]]:
     """What an edited property says of the person; others are named with their value."""
     fields = {"property": name}
     if name == "firstname":

@@ -98,15 +98,16 @@ def _head(path: Path) -> dict[str, Any]:
     return found
 
 
-def _keep(path: Path, head: dict[str, Any], facts: Iterator[dict[str, str]]) -> None:
-    """The page and the cursor behind it appear together or not at all."""
+def _keep(path: Path, head: dict[str, Any], facts: Iterator[dict[str, Any]]) -> None:
+    """The page and the cursor behind it appear together or not at all. Each line bears its number:
+    DuckDB hands lines on in any order."""
     beside = path.with_suffix(".new")
     with os.fdopen(
         os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", -1, "utf-8", "replace"
     ) as file:
         file.write(json.dumps(head) + "\n")
-        for fact in facts:
-            file.write(json.dumps(fact, ensure_ascii=False) + "\n")
+        for line, fact in enumerate(facts):
+            file.write(json.dumps(fact | {"line": line}, ensure_ascii=False) + "\n")
     beside.replace(path)
 
 
@@ -169,6 +170,7 @@ def _said(facts: dict[Column, str | None]) -> dict[str, str]:
 def _load(con: Connection, folder: Path, reading: Reading) -> None:
     """What was said last of a candidate or of an application counts."""
     fields = ", ".join(f"{column}: 'VARCHAR'" for column in (*FIELDS, "fault", "gone"))
+    fields += ", line: 'INTEGER'"
     pages = quoted(str(folder / "*.jsonl"))
     source = (
         f"read_json({pages}, format = 'newline_delimited', filename = true, columns = {{{fields}}})"
@@ -176,14 +178,13 @@ def _load(con: Connection, folder: Path, reading: Reading) -> None:
     made = ", ".join(f"{cleaned(str(column))} as {column}" for column in FIELDS)
     con.execute(f"""
         create or replace table cells as
-        with spooled as (select *, row_number() over () as place from {source}),
-        latest as (
+        with latest as (
             select *, row_number() over (
                 partition by coalesce(application_id, 'candidate ' || candidate_id)
-                order by filename desc, place desc) as nth
-            from spooled where coalesce(application_id, candidate_id) is not null
+                order by filename desc, line desc) as nth
+            from {source} where coalesce(application_id, candidate_id) is not null
         )
-        select row_number() over (order by filename, place) as row, {made}
+        select row_number() over (order by filename, line) as row, {made}
         from latest where nth = 1 and gone is null
     """)
     con.execute("create or replace view lines as select * from cells")

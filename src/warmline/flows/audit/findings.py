@@ -153,11 +153,13 @@ _SAME_ROW = """row_records.n, row_records.row, records.id as value,
         partition by records.n, coalesce(lower(applications.role), ''),
         coalesce(applications.applied_at, TIMESTAMP '1900-01-01')) > 1"""
 
+# A row that names nobody is of an application alone.
 _OTHER_PERSON = """n, records.row, records.id as value,
     'rows of this id bear different names' as evidence
     from records where rows > 1 and n in (
         select row_records.n from row_records join lines using (row) join records using (n)
         where records.rows > 1
+              and coalesce(lines.first_name, lines.last_name, lines.name) is not null
         group by row_records.n
         having count(distinct lower(strip_accents(
             coalesce(lines.first_name, '') || coalesce(lines.last_name, '')

@@ -95,9 +95,10 @@ def _tell(orders: dict[Column, Order], reading: Reading) -> None:
         if not (found.day_first or found.month_first or found.either):
             continue
         if not found.order:
+            dates = "date" if found.either == 1 else "dates"
             reading.note(
-                f"column {header!r}: {found.either:,} dates such as 03/04/2026 could be either way "
-                "round, and nothing shows which; they were not read: say it with --date-order"
+                f"column {header!r}: {found.either:,} {dates} such as 03/04/2026 could be either "
+                "way round, and nothing shows which; they were not read: say it with --date-order"
             )
             continue
         shown = found.day_first if found.order == DAY_FIRST else found.month_first

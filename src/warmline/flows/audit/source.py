@@ -34,6 +34,7 @@ _PARQUET, _ZIP, _OLD_EXCEL = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 # What the audit has no question about.
 _NOT_READ = frozenset({Column.TAGS, Column.JOB_ID, Column.DEPARTMENT, Column.OFFICE, Column.URL})
 FIELDS = tuple(column for column in Column if column not in _NOT_READ)
+_PARQUET_FORM = "Parquet"
 _SEPARATED = {
     ",": "CSV",
     ";": "CSV with semicolons",
@@ -91,7 +92,7 @@ def _tables(
     if not start:
         raise ConfigError(f"{path.name} is empty; expected a header and rows below it")
     if start.startswith(_PARQUET):
-        reading.form = "Parquet"
+        reading.form = _PARQUET_FORM
         yield _parquet(con, unpacked)
         return
     if start.startswith((_ZIP, _OLD_EXCEL)):
@@ -270,7 +271,9 @@ def _parquet(con: Connection, path: Path) -> Table:
     if len(columns) > COLUMNS_MAX:
         raise ConfigError(f"found {len(columns)} columns; expected at most {COLUMNS_MAX}")
     made = ", ".join(f"{value} as c{i}" for i, (_, value) in enumerate(columns))
-    return Table([name for name, _ in columns], f"select {made} from {source}", "rowid + 1")
+    numbered = f"read_parquet({quoted(str(path))}, file_row_number = true)"
+    query = f"select file_row_number + 1 as number, {made} from {numbered}"
+    return Table([name for name, _ in columns], query, "number")
 
 
 def _flat(
@@ -309,6 +312,8 @@ def _lines(con: Connection, table: Table, recognition: Recognition, reading: Rea
     )
     number = "number, " if table.row == "number" else ""
     con.execute(f"create or replace table cells as select {number}{made} from ({table.query})")
+    if reading.form == _PARQUET_FORM:
+        _without_endless(con, reading)
     rest = ", ".join(FIELDS)
     con.execute(f"create or replace view lines as select {table.row} as row, {rest} from cells")
     reading.rows = count(con, "lines")
@@ -318,6 +323,15 @@ def _lines(con: Connection, table: Table, recognition: Recognition, reading: Rea
         )
     _tell(table.headers, found, reading)
     _tell_formulas(con, reading)
+
+
+def _without_endless(con: Connection, reading: Reading) -> None:
+    """The other forms are limited as they are read; a cell of Parquet may hold anything."""
+    size = " + ".join(f"coalesce(strlen({column}), 0)" for column in FIELDS)
+    endless = f"from cells where {size} > {ROW_CHARS_MAX}"
+    for number, found in con.execute(f"select number, {size} {endless} order by 1").fetchall():
+        reading.fault(number, f"the row holds {found:,} bytes; expected at most {ROW_CHARS_MAX:,}")
+    con.execute(f"delete {endless}")
 
 
 def _tell(headers: list[str], found: Columns, reading: Reading) -> None:

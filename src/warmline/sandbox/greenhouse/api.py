@@ -112,10 +112,17 @@ class Lists:
             raise InvalidError("visibility", "must be admin_only, private or public")
         if body.get("note_type", "NOTE") not in {"NOTE", "ACTIVITY", "EMAIL"}:
             raise InvalidError("note_type", "must be NOTE, ACTIVITY or EMAIL")
+        if body.get("user_id") is not None and body["user_id"] not in world.users.rows:
+            raise InvalidError("user_id", "is not a user")
+        candidate_id = application["candidate_id"] if application else body["candidate_id"]
+        if not self._gh.may_see(candidate_id):
+            raise DeniedError(403, "You do not have access to this candidate.")
+        world.writes["notes", candidate_id] += 1
+        world.touch(world.candidates.get(candidate_id))
         return self._gh.add_note(
             application,
             body["body"],
-            candidate_id=body.get("candidate_id"),
+            candidate_id=candidate_id,
             user_id=body.get("user_id"),
             visibility=body["visibility"],
             note_type=body.get("note_type", "NOTE"),
@@ -130,10 +137,18 @@ class Rows:
         self._gh = gh
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, resource: str, row: int) -> None:
-        """Change a candidate."""
-        self._need(resource, row, "candidates")
-        self._gh.update_candidate(row, **_object(req))
-        resp.status = 204
+        """Change a candidate: answered with the candidate, or with nothing (`gh.terse`)."""
+        world = self._gh.world
+        with world.lock:
+            self._need(resource, row, "candidates")
+            if not self._gh.may_see(row):
+                raise DeniedError(403, "You do not have access to this candidate.")
+            changed = self._gh.update_candidate(row, **_object(req))
+            world.writes["patches", row] += 1
+            if self._gh.terse:
+                resp.status = 204
+            else:
+                write_json(resp, changed)
 
     def on_delete(
         self, req: falcon.Request, resp: falcon.Response, resource: str, row: int
@@ -242,6 +257,7 @@ def make_app(gh: Greenhouse) -> Front:
     add_control_routes(app, faults=gh.faults, log=gh.log, state=gh.state, verbs=gh.verbs())
     app.add_route("/_control/webhook", WebhookResource(gh.set_webhook, gh.outbox.state))
     app.add_route("/_control/tag_writes", Reading(gh.tag_writes))
+    app.add_route("/_control/candidate_writes", Reading(gh.candidate_writes))
     app.add_route("/_control/webhook/faults", FaultsResource(gh.outbox.faults))
     return Front(
         app,

@@ -62,7 +62,8 @@ class Greenhouse(Hooks):
 
         `sees_private`, an attribute, is the acting user's right: without it a private candidate is
         listed as a stub and may not be changed. `meanwhile` is what colleagues do right after a
-        call was answered, by `<method> <resource>`: the first of the list, once each."""
+        call was answered, by `<method> <resource>`: the first of the list, once each. `terse`: a
+        PATCH is answered 204, as some of the vendor's writes are, and not with the candidate."""
         rng = rng or random.Random(0)
         super().__init__(now, rng)
         self.now = now
@@ -72,6 +73,7 @@ class Greenhouse(Hooks):
         self.token_s = token_s
         self.scopes = None if scopes is None else frozenset(scopes)
         self.sees_private = True
+        self.terse = False
         self.meanwhile: dict[str, list[Callable[[], Any]]] = {}
         self.world = World(now, random.Random(rng.randrange(2**31)))
         seed(self.world)
@@ -384,6 +386,19 @@ class Greenhouse(Hooks):
         """How often the API was told to put each tag on each candidate, and to take it off."""
         with self.world.lock:
             return self.world.tagging.counts()
+
+    def candidate_writes(self) -> list[Row]:
+        """How often the API was told to change each candidate, and to write a note on one."""
+        with self.world.lock:
+            writes = self.world.writes
+            return [
+                {
+                    "candidate_id": candidate_id,
+                    "patches": writes["patches", candidate_id],
+                    "notes": writes["notes", candidate_id],
+                }
+                for candidate_id in sorted({candidate_id for _, candidate_id in writes})
+            ]
 
     def application_payload(self, application_id: int) -> Row:
         """`payload` of an application event as it would be sent now."""

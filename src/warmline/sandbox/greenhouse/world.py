@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -86,6 +87,11 @@ class World:
             "offices": Table(301),
         }
         self.tagging = Tagging(self)
+        # What the API was told: ("patches" or "notes", candidate id) → how often.
+        self.writes: Counter[tuple[str, int]] = Counter()
+        # The vendor's documents do not say whether a PATCH empties the custom fields that it does
+        # not name. They stay, unless a test wants it otherwise.
+        self.custom_fields_replace = False
         # Candidates whom the acting user does not see: those of confidential jobs.
         self.hidden: set[int] = set()
         self.open_interviews: set[int] = set()
@@ -183,6 +189,8 @@ class World:
             self._set_emails(row, fields["email_addresses"])
         if "tags" in fields:
             self.tagging.replace(row, fields["tags"])
+        if self.custom_fields_replace and values:
+            row["custom_fields"] = self._empty_fields()
         for key, value in values.items():
             row["custom_fields"][key] = {**row["custom_fields"][key], "value": value}
         self.touch(row)

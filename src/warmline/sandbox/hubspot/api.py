@@ -19,7 +19,7 @@ from warmline.sandbox.hubspot.batches import Batches, found_or_404, object_of
 from warmline.sandbox.hubspot.contacts import INTEGRATION, ConflictError, Contact, MergeError
 from warmline.sandbox.hubspot.errors import ApiError, conflict, invalid, not_found
 from warmline.sandbox.hubspot.limits import Gate, failure
-from warmline.sandbox.hubspot.properties import TYPES, PropertyError
+from warmline.sandbox.hubspot.properties import EMAIL, TYPES, PropertyError
 from warmline.sandbox.hubspot.search import SearchError, search
 from warmline.sandbox.hubspot.simulator import APP_ID, PORTAL_ID, HubSpot
 from warmline.sandbox.hubspot.subscriptions import SubscriptionError
@@ -240,19 +240,21 @@ class Preferences:
     def on_get_all(self, req: falcon.Request, resp: falcon.Response, email: str) -> None:
         """Empty results mean that the address has not opted out of everything."""
         _need_email_channel(req.get_param("channel"))
+        _need_an_address(email)
         results = self._hs.subscriptions.unsubscribed_from_all(email)
         write_json(resp, {"status": "COMPLETE", "results": results})
 
     def on_post_all(self, req: falcon.Request, resp: falcon.Response, email: str) -> None:
         """Opt the address out of everything."""
         _need_email_channel(req.get_param("channel"))
+        _need_an_address(email)
         hs = self._hs
         with hs.contacts.lock:
             hs.subscriptions.unsubscribe_all(email)
             contact = hs.contacts.find(email, "email")
-            if contact and contact.properties.get("email") == email.lower():
+            if contact:
                 # The property is the vendor's own; the write that caused it was an integration's.
-                hs.contacts.system_update(contact, {"hs_email_optout": "true"}, INTEGRATION)
+                hs.show_opt_out(contact, email, INTEGRATION)
             results = hs.subscriptions.unsubscribed_from_all(email)
         if req.get_param("verbose") == "true":
             write_json(resp, {"status": "COMPLETE", "results": results})
@@ -327,6 +329,12 @@ def _indexed_properties(row: dict[str, str], names: list[str]) -> dict[str, str 
     shown = ("createdate", "hs_object_id", "lastmodifieddate")
     wanted = dict.fromkeys([*shown, *(names or ("email", "firstname", "lastname"))])
     return {name: row.get(name) for name in wanted}
+
+
+def _need_an_address(email: str) -> None:
+    """The wording is assumed. An address that no contact has is taken: opt-outs are by address."""
+    if not EMAIL.fullmatch(email):
+        raise ApiError(400, "VALIDATION_ERROR", f"Invalid email address: {email}")
 
 
 def _need_email_channel(channel: Any) -> None:

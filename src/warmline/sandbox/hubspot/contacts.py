@@ -21,6 +21,7 @@ from warmline.sandbox.hubspot.properties import (
 
 CRM_UI = "CRM_UI"
 INTEGRATION = "INTEGRATION"
+EMAIL = "EMAIL"  # the vendor's own mail tools
 # "A contact can be merged up to 250 times" (developers.hubspot.com, contact and form limits).
 MERGES_MAX = 250
 Emit = Callable[..., None]
@@ -59,8 +60,15 @@ class Contact:
 class Contacts:
     """The records, the dictionaries that find them, and the search index that lags."""
 
-    def __init__(self, now: Now, emit: Emit, lag_s: float) -> None:
-        """`emit(type, contact_id, source, **more)` is called for each change that has a webhook."""
+    def __init__(
+        self,
+        now: Now,
+        emit: Emit,
+        lag_s: float,
+        opted_out: Callable[[str], bool] = lambda email: False,
+    ) -> None:
+        """`emit(type, contact_id, source, **more)` is called for each change that has a webhook.
+        `opted_out` knows the addresses that take no mail: a new contact shows it of its own."""
         self.lock = threading.RLock()
         self.now = now
         self.lag_s = lag_s
@@ -68,6 +76,7 @@ class Contacts:
         self.by_id: dict[int, Contact] = {}
         self.blocklist: set[str] = set()
         self._emit = emit
+        self._opted_out = opted_out
         self._by_email: dict[str, int] = {}
         self._moved: dict[int, int] = {}  # an id merged away -> the id that resolves it
         self._next_id = 6001
@@ -119,6 +128,8 @@ class Contacts:
         self._emit("contact.creation", contact.id, source)
         for name, value in values.items():
             self._emit("contact.propertyChange", contact.id, source, name=name, value=value)
+        if email and self._opted_out(email):
+            self.system_update(contact, {"hs_email_optout": "true"}, EMAIL)
         return contact
 
     def update(

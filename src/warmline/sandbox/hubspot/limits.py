@@ -12,7 +12,7 @@ import falcon
 from warmline.sandbox.control import write_json
 from warmline.sandbox.front import Answer
 from warmline.sandbox.hubspot.errors import ApiError, rate_body
-from warmline.sandbox.hubspot.simulator import PORTAL_ID, HubSpot
+from warmline.sandbox.hubspot.simulator import PORTAL_ID, PREFERENCES, HubSpot
 
 ROLLING_S = 10.0
 SEARCH_S = 1.0
@@ -55,9 +55,9 @@ class Gate:
         if req.get_header("Authorization") != f"Bearer {self._hs.token}":
             message = "Authentication credentials not found. This API supports OAuth 2.0."
             raise ApiError(401, "INVALID_AUTHENTICATION", message)
-        scope = scope_of(req.method, req.path)
-        if scope and scope not in self._hs.scopes:
-            raise lacks(scope)
+        scopes = scopes_of(req.method, req.path)
+        if scopes and not self._hs.scopes & set(scopes):
+            raise lacks(*scopes)
         at = self._hs.now().timestamp()
         if req.path.endswith("/search"):
             passes, _ = self._search.take(at, self._hs.search_limit)
@@ -71,21 +71,23 @@ class Gate:
             resp.complete = True
 
 
-def scope_of(method: str, path: str) -> str:
-    """The scope that a call takes; empty: none that is looked at here."""
+def scopes_of(method: str, path: str) -> tuple[str, ...]:
+    """The scopes of which a call takes one; none: nothing is looked at here."""
     if path.startswith("/crm/v3/properties/contacts"):
-        return f"crm.schemas.contacts.{'read' if method == 'GET' else 'write'}"
+        return (f"crm.schemas.contacts.{'read' if method == 'GET' else 'write'}",)
     if path.startswith("/crm/v3/objects/contacts"):
         reads = method == "GET" or path.endswith(("/search", "/batch/read"))
-        return f"crm.objects.contacts.{'read' if reads else 'write'}"
-    return ""
+        return (f"crm.objects.contacts.{'read' if reads else 'write'}",)
+    if path.startswith("/communication-preferences/"):
+        return (PREFERENCES, f"communication_preferences.{'read' if method == 'GET' else 'write'}")
+    return ()
 
 
-def lacks(scope: str) -> ApiError:
+def lacks(*scopes: str) -> ApiError:
     """403, as a private app's token is told it."""
     needed = {
         "message": "One or more of the following scopes are required.",
-        "context": {"requiredGranularScopes": [scope]},
+        "context": {"requiredGranularScopes": list(scopes)},
     }
     message = "This app hasn't been granted all required scopes to make this call."
     return ApiError(403, "MISSING_SCOPES", message, errors=[needed])

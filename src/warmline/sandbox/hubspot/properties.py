@@ -51,7 +51,11 @@ CUSTOM = (
     ("warmline_candidate_id", "Warmline candidate", "string"),
     ("warmline_segment", "Warmline segment", "string"),
     ("rejection_date", "Rejection date", "date"),
-    ("skills_tags", "Skills tags", "string"),
+    ("skill_tags", "Skill tags", "string"),
+    ("click_date", "Click date", "datetime"),
+    ("email_subject", "Email subject", "string"),
+    ("link_url", "Link URL", "string"),
+    ("unsubscribe_date", "Unsubscribe date", "date"),
 )
 FIELD_TYPES = {"date": "date", "datetime": "date", "bool": "booleancheckbox"}
 TYPES = frozenset({"string", "number", "date", "datetime", "bool", "enumeration", "phone_number"})

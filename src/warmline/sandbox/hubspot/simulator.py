@@ -26,9 +26,10 @@ from warmline.sandbox.people import STAFF
 TOKEN = "sandbox-token"
 PORTAL_ID = 62515
 APP_ID = 54321
+PREFERENCES = "communication_preferences.read_write"
 SCOPES = frozenset(
     f"crm.{kind}.contacts.{verb}" for kind in ("objects", "schemas") for verb in ("read", "write")
-)
+) | {PREFERENCES}
 # Up to ten retries within 24 hours (card B1); how they are spread is not documented.
 RETRIES_S = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 14400.0, 21600.0, 25200.0)
 BATCH_MAX = 100
@@ -70,8 +71,8 @@ class HubSpot:
         self.rate_limit = rate_limit
         self.search_limit = search_limit
         self.secret = ""
-        self.contacts = Contacts(now, self._emit, search_lag_s)
         self.subscriptions = Subscriptions(now)
+        self.contacts = Contacts(now, self._emit, search_lag_s, self.subscriptions.none_at_all)
         self.owners = self._make_owners()
         self.faults = FaultPlan(seed=rng.randrange(2**31))
         self.log = RequestLog(now)
@@ -105,8 +106,15 @@ class HubSpot:
     def opt_out(self, email: str) -> dict[str, Any]:
         """The person unsubscribes from everything, themselves."""
         with self.contacts.lock:
+            contact = self._by_email(email)
             self.subscriptions.unsubscribe_all(email, SELF)
-            return self.set_property(email, "hs_email_optout", "true")
+            return self.shown(self.show_opt_out(contact, email, CRM_UI))
+
+    def show_opt_out(self, contact: Contact, email: str, source: str) -> Contact:
+        """A contact shows the opt-out of its primary address, and of no other."""
+        if contact.properties.get("email") != email.strip().lower():
+            return contact
+        return self.contacts.system_update(contact, {"hs_email_optout": "true"}, source)
 
     def click(self, email: str, subject: str = "") -> dict[str, Any]:
         """The person clicks a link in a marketing mail of that subject."""

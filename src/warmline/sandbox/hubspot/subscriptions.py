@@ -27,7 +27,7 @@ class Subscriptions:
         """Nobody has subscribed or unsubscribed."""
         self._now = now
         self._states: dict[tuple[str, int], tuple[str, str, str]] = {}  # state, by, at
-        self._none_at_all: dict[str, tuple[str, str]] = {}  # unsubscribed from all: by, at
+        self._left: dict[str, tuple[str, str]] = {}  # unsubscribed from all: by, at
 
     def definitions(self) -> list[dict[str, Any]]:
         """The kinds of mail."""
@@ -60,7 +60,7 @@ class Subscriptions:
             raise SubscriptionError(f"statusState must be one of {', '.join(sorted(STATES))}.")
         kept = self._states.get((email, subscription_id))
         left_themselves = (kept and kept[:2] == ("UNSUBSCRIBED", SELF)) or (
-            self._none_at_all.get(email, ("", ""))[0] == SELF
+            self._left.get(email, ("", ""))[0] == SELF
         )
         if state == "SUBSCRIBED" and by == API and left_themselves:
             raise SubscriptionError(
@@ -72,12 +72,16 @@ class Subscriptions:
     def unsubscribe_all(self, email: str, by: str = API) -> None:
         """No more mail to this address; a person's own word is never weakened."""
         email = email.lower()
-        if self._none_at_all.get(email, ("", ""))[0] != SELF:
-            self._none_at_all[email] = (by, iso_ms(self._now()))
+        if self._left.get(email, ("", ""))[0] != SELF:
+            self._left[email] = (by, iso_ms(self._now()))
+
+    def none_at_all(self, email: str) -> bool:
+        """Whether the address has opted out of everything."""
+        return email.lower() in self._left
 
     def unsubscribed_from_all(self, email: str) -> list[dict[str, Any]]:
         """Empty when the address has not opted out of everything."""
-        found = self._none_at_all.get(email.lower())
+        found = self._left.get(email.lower())
         if found is None:
             return []
         return [
@@ -94,8 +98,8 @@ class Subscriptions:
 
     def _status(self, email: str, number: int, name: str) -> dict[str, Any]:
         state, by, at = self._states.get((email, number), ("NOT_SPECIFIED", "", None))
-        if email in self._none_at_all:
-            state, (by, at) = "UNSUBSCRIBED", self._none_at_all[email]
+        if email in self._left:
+            state, (by, at) = "UNSUBSCRIBED", self._left[email]
         return {
             "channel": "EMAIL",
             "subscriberIdString": email,
