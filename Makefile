@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check bench bench-identity connector golden format lock clean
+.PHONY: help demo test check connector golden bench bench-identity format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,17 +29,17 @@ check: .venv/.ready ## lint, format, types, floor plan
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+connector: .venv/.ready ## lay out a new connector's folder (NAME=lever), ready to pass the contract suite
+	@$(BIN)/python -m warmline.testing.contract new "$(NAME)"
+
+golden: .venv/.ready ## a connector's golden events anew, from its fixtures (NAME=greenhouse); read the difference
+	@$(BIN)/python -m warmline.testing.contract golden "$(NAME)"
+
 bench: .venv/.ready ## speed, as a table and as build/bench.json
 	$(BIN)/python -m bench
 
 bench-identity: .venv/.ready ## who is who, against a generated export with known truth (SPLIT=dev, PEOPLE=n, SEED=n)
 	$(BIN)/python -m bench.identity $(if $(SPLIT),--split $(SPLIT)) $(if $(PEOPLE),--people $(PEOPLE)) $(if $(SEED),--seed $(SEED))
-
-connector: .venv/.ready ## a new connector's folder, ready to be filled (NAME=acme)
-	@$(BIN)/python -m warmline.testing.contract new "$(NAME)"
-
-golden: .venv/.ready ## write a connector's golden events anew from its fixtures (NAME=acme)
-	@$(BIN)/python -m warmline.testing.contract golden "$(NAME)"
 
 format: .venv/.ready ## format and sort imports
 	$(BIN)/ruff check --fix .

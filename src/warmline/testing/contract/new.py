@@ -1,65 +1,58 @@
-"""A new connector's folder, laid out so that it passes lint, types and the contract suite.
-
-`make connector NAME=acme` types it. The files come from `template/`; what they declare is little
-(`parses`), and the suite asks for more as the manifest declares more.
-"""
+"""A new connector's folder, laid out from `skeleton/`: it lints and keeps the contract as it is."""
 
 from __future__ import annotations
 
 import keyword
 import re
-import sys
 from pathlib import Path
-from string import Template
 
-from warmline.core.errors import ConfigError, WarmlineError
+from warmline.core.errors import ConfigError
 from warmline.kit.manifest import FOLDER
 
-TEMPLATE = Path(__file__).parent / "template"
-ENDING = ".tmpl"
-_NAME = re.compile(r"[a-z][a-z0-9_]{1,19}")
+SKELETON = Path(__file__).parent / "skeleton"
+NAME = re.compile(r"[a-z][a-z0-9_]{1,23}")
+# Import names that would hide what they name, or stand for nothing.
+_NOT_A_NAME = frozenset(
+    {"base", "common", "connector", "connectors", "helpers", "manager", "utils"}
+)
 
 
-def lay_out(name: str, home: Path = FOLDER) -> str:
-    """Make the folder; what to do next. Raises ConfigError where the name will not do."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+def lay_out(name: str, folder: Path = FOLDER) -> str:
+    """Write the folder; what to do next. Raises ConfigError where the name cannot be one."""
+    if not NAME.fullmatch(name) or name.endswith("_") or keyword.iskeyword(name):
         raise ConfigError(
-            f"{name[:40]!r} is no name for a connector: expected 2 to 20 lower-case letters, digits"
-            " and underscores, a letter first, and no word of Python's"
+            f"NAME: found {name[:40]!r}, expected a vendor's name in at most 24 lower-case"
+            " letters, digits and underscores, such as lever or zoho_recruit"
         )
-    folder = home / name
-    if folder.exists():
-        raise ConfigError(f"there is a connector {name} already: {folder}", hint="edit that one")
-    words = name.split("_")
-    values = {
-        "name": name,
-        "title": " ".join(word.capitalize() for word in words if word),
-        "class_name": "".join(word.capitalize() for word in words),
-    }
-    for path in sorted(TEMPLATE.rglob(f"*{ENDING}")):
-        target = folder / path.relative_to(TEMPLATE).with_suffix("")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(Template(path.read_text()).substitute(values))
-    return (
-        f"{folder} is there. Next:\n"
-        "  1. put payloads as the vendor documents them into fixtures/, its words into mapping.py\n"
-        f"  2. make golden NAME={name}, and read what it wrote\n"
-        "  3. declare more in manifest.toml; pytest tests/contract says what is missing\n"
-        f"  4. add a section `{name}` with the settings to docs/reference.md\n"
-    )
+    if name in _NOT_A_NAME:
+        raise ConfigError(f"NAME: {name} says nothing; expected the vendor's name")
+    home = folder / name
+    if home.exists():
+        raise ConfigError(f"NAME: connectors/{name} is there already; nothing was changed")
+    title = name.replace("_", " ").title()
+    words = {"name": name, "title": title, "class": title.replace(" ", "")}
+    for source in sorted(SKELETON.rglob("*.txt")):
+        path = home / source.relative_to(SKELETON).with_suffix("")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_filled(source.read_text(), words))
+    return _next(name, title)
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m warmline.testing.contract.new NAME\n")
-        return 2
-    try:
-        sys.stdout.write(lay_out(arguments[0]))
-    except WarmlineError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+def _filled(text: str, words: dict[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], text)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _next(name: str, title: str) -> str:
+    return f"""connectors/{name} is laid out. It keeps the contract for what it declares: parses.
+
+  pytest tests/contract -k {name}         the contract
+  pytest src/warmline/connectors/{name}    its own tests
+  make golden NAME={name}                  the golden events anew, after a change of the fixtures
+
+Next: put payloads as the vendor documents them into fixtures/, its words into mapping.py, and add
+to docs/reference.md, among the connectors, a heading `{name}` with the capability:
+
+  ### `{name}`
+
+  {title}. Capabilities: `parses`.
+"""
