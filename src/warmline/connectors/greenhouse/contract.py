@@ -170,8 +170,11 @@ class _Company:
                 "notes": self._notes(action)}  # fmt: skip
 
     def undo(self, action: Action) -> None:
-        """A recruiter takes the tags off."""
-        self._account.update_candidate(self._row(action)["id"], tags=["Python"])
+        """A recruiter takes the tags and the note off."""
+        number, notes = self._row(action)["id"], self._account.world.notes
+        self._account.update_candidate(number, tags=["Python"])
+        for note in [one for one in notes.rows.values() if one["candidate_id"] == number]:
+            notes.remove(note["id"])
 
     def fill(self, number: int) -> None:
         """So many candidates, each with an application, an interview and feedback on it."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 
 from warmline.connectors.hubspot.connector import HubSpot
+from warmline.connectors.hubspot.listing import SEARCH_PAGE, STREAM
+from warmline.connectors.hubspot.merging import PAGE as LIST_PAGE
 from warmline.core.actions import Action, ActionKind, ContactRef
 from warmline.ports import Received
 from warmline.sandbox.hubspot.simulator import HubSpot as Account
@@ -21,6 +23,7 @@ from warmline.sandbox.serve import Sandbox
 from warmline.testing.contract import (
     Clock,
     Harness,
+    Listing,
     Parsing,
     Place,
     Sample,
@@ -87,8 +90,14 @@ def _place(clock: Clock) -> Iterator[Place]:
             samples={
                 ActionKind.CONTACT_UPSERT: Sample(
                     crm.upsert, crm.is_written, crm.picture, crm.delete
-                )
+                ),
+                ActionKind.CONTACT_OPT_OUT: Sample(
+                    crm.opt_out, crm.is_opted_out, crm.no_of, crm.forget_no
+                ),
             },
+            listing=Listing(crm.fill, SEARCH_PAGE, (STREAM,), many=LIST_PAGE + 5),
+            records=lambda: ((*crm.two(), "999999"), ("name", "stage")),
+            known=crm.known,
             limit=crm.limit,
             contacts=crm.two,
         )
@@ -125,6 +134,36 @@ class _Crm:
 
     def delete(self, action: Action) -> None:
         self._account.delete(action.contact.emails[0])
+
+    def opt_out(self) -> Action:
+        """Of somebody whom the account has, under two addresses."""
+        number = next(self._numbers)
+        emails = (f"no.{number}@people.example", f"no.{number}@home.example")
+        self._account.create(emails[0])
+        who = ContactRef(emails=emails)
+        return Action(f"contract-{number}", ActionKind.CONTACT_OPT_OUT, number, who)
+
+    def no_of(self, action: Action) -> object:
+        """Of each address."""
+        none_at_all = self._account.subscriptions.none_at_all
+        return [none_at_all(email) for email in action.contact.emails]
+
+    def is_opted_out(self, action: Action) -> bool:
+        return self.no_of(action) == [True, True]
+
+    def forget_no(self, action: Action) -> None:
+        for email in action.contact.emails:
+            self._account.subscriptions.forget(email)
+
+    def fill(self, contacts: int) -> None:
+        for _ in range(contacts):
+            self._account.create(f"listed.{next(self._numbers)}@people.example")
+
+    def known(self) -> Mapping[str, Collection[str]]:
+        number = next(self._numbers)
+        made = [self._account.create(f"known.{number}.{n}@people.example") for n in (1, 2)]
+        self._account.delete(f"known.{number}.1@people.example")
+        return {one["id"]: () for one in made}
 
     def two(self) -> tuple[str, str]:
         number = next(self._numbers)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
 from warmline.connectors.lever.pacing import Pace
-from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Throttled
+from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Throttled, Unsure
 from warmline.kit.http import TIMEOUT_S, Door
 from warmline.ports import Verdict
 
@@ -131,9 +131,12 @@ class Account:
 
     def write(self, path: str, body: object) -> Row:
         """One change, by POST. Raises NotAllowed on 403, Refused on another no, Unsure where no
-        answer came."""
+        answer came, or one that holds no record: an error under a good status confirms nothing."""
         params = {"perform_as": self._access.perform_as} if self._access.perform_as else {}
-        return self._ask("POST", path, params=params, body=body)
+        found = self._ask("POST", path, params=params, body=body)
+        if not isinstance(found.get("data"), dict):
+            raise Unsure(f"Lever: /{path}: a change was answered without a record")
+        return found
 
     def _freshen(self) -> None:
         with self._lock:

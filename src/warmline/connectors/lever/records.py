@@ -130,7 +130,7 @@ def _as_it_stands(record: _Record, candidate: CandidateFacts, now: ApplicationFa
 
 def _applied_at(record: _Record, found: _Record) -> datetime | None:
     made = facts.application(record) or {}
-    at = shapes.moment_or_none(made, "createdAt", f"{facts.OPPORTUNITY}.applications")
+    at = shapes.moment_or_none(made, "createdAt", f"{facts.OPPORTUNITY}.applications[]")
     return at or shapes.moment_or_none(found, "createdAt", facts.OPPORTUNITY)
 
 

@@ -124,6 +124,7 @@ class Between:
         self._lock = threading.Lock()
         self._ends = threading.Event()
         self.calls: list[Call] = []
+        self.first: dict[str, tuple[int, list[tuple[str, str]], bytes]] = {}  # answers, by path
         outer = self
 
         class Handler(_Handler):
@@ -225,7 +226,11 @@ class _Handler(BaseHTTPRequestHandler):
         if struck is None or struck.replay or struck.way in (Way.DROP_AFTER, Way.HANG_AFTER):
             headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP}
             path = struck.replay if struck is not None and struck.replay else self.path
-            status, told, said = self.between.forward(self.command, path, headers, body)
+            if struck is not None and struck.replay in self.between.first:
+                status, told, said = self.between.first[struck.replay]
+            else:
+                status, told, said = self.between.forward(self.command, path, headers, body)
+                self.between.first[self.path] = (status, told, said)
             self.between.note(number, self.command, self.path, status, said)
         if struck is None or struck.replay:
             self._send(status, told, said)
