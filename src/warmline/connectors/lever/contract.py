@@ -167,7 +167,7 @@ class _Company:
         for _ in range(number):
             row = self._account.apply()
             starts_at = self._clock() + timedelta(days=1)
-            self._account.schedule_interview(row["id"], starts_at, starts_at + timedelta(hours=1))
+            self._account.schedule_interview(row["id"], starts_at)
             self._account.delete(self._account.apply()["id"])
 
     def limit(self, _calls: int) -> None:
