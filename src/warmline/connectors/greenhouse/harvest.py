@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused
-from warmline.kit.http import Door
+from warmline.kit.http import TIMEOUT_S, Door
 
 IDS_MAX = 50  # the vendor's bound on `ids` and its kin
 PER_PAGE_MAX = 500
@@ -40,6 +40,7 @@ class Access:
     client_id: str
     client_secret: str
     user_id: str
+    timeout_s: float = TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,11 @@ class Harvest:
     def __init__(self, access: Access, *, now: Callable[[], datetime]) -> None:
         self._access = access
         self._now = now
-        self._door = Door(access.base_url, vendor="Greenhouse", now=now)
+        self._door = Door(access.base_url, vendor="Greenhouse", timeout_s=access.timeout_s, now=now)
         # A door of its own, because the token's host counts its calls apart.
-        self._sign_in = Door(access.token_url, vendor="Greenhouse sign-in", now=now)
+        self._sign_in = Door(
+            access.token_url, vendor="Greenhouse sign-in", timeout_s=access.timeout_s, now=now
+        )
         self._token: _Token | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()

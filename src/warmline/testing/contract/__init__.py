@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 
+from warmline.core.errors import ConfigError
 from warmline.kit.manifest import FOLDER, manifests
 from warmline.testing.contract import (
     acting,
@@ -49,7 +50,11 @@ from warmline.testing.contract.suite import (
 
 
 def subject_of(name: str) -> Subject:
-    """The connector of this folder, with what its `contract.py` tells."""
+    """The connector of this folder, with what its `contract.py` tells. Raises ConfigError."""
+    if name not in manifests():
+        raise ConfigError(f"there is no connector {name!r}; there are {', '.join(manifests())}")
+    if not (FOLDER / name / "contract.py").is_file():
+        raise ConfigError(f"connectors/{name} has no contract.py with a function harness()")
     module = importlib.import_module(f"warmline.connectors.{name}.contract")
     return Subject(manifests()[name], FOLDER / name, module.harness())
 

@@ -1,14 +1,11 @@
 """Golden events: what each fixture of a folder must parse to, as JSON beside it.
 
-    python -m warmline.testing.contract.golden NAME…
-
-writes them anew from what the connector says now. Read the difference before you commit it.
+`make golden NAME=…` writes them anew from what the connector says now. Read the difference before you commit it.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -61,19 +58,3 @@ def update(subject: Subject) -> list[Path]:
                 path.write_text(text)
                 changed.append(path)
     return changed
-
-
-def main(names: list[str]) -> int:
-    from warmline.testing.contract import subject_of
-
-    if not names:
-        sys.stderr.write("usage: python -m warmline.testing.contract.golden NAME…\n")
-        return 2
-    for name in names:
-        for path in update(subject_of(name)):
-            sys.stdout.write(f"wrote {path}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

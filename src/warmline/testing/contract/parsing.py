@@ -26,7 +26,7 @@ KEY_CHARS_MAX = 1000
 
 @check("parses")
 def every_fixture_parses_to_its_golden_events(subject: Subject) -> None:
-    """`python -m warmline.testing.contract.golden NAME` writes them."""
+    """`make golden NAME=…` writes them."""
     deliveries = _deliveries(subject)
     require(deliveries, "contract.py: parsing has no delivery; put one into fixtures/")
     home = subject.folder / "fixtures" / "golden"
@@ -39,7 +39,7 @@ def every_fixture_parses_to_its_golden_events(subject: Subject) -> None:
             require(
                 path.is_file(),
                 f"fixtures/golden/{name}.json is missing: "
-                f"python -m warmline.testing.contract.golden {subject.manifest.name}",
+                f"type make golden NAME={subject.manifest.name}",
             )
             found = json.loads(text_of(_events(made, delivery, name)))
             require(

@@ -1,0 +1,1 @@
+def lay_out(name: str) -> str: return ""
