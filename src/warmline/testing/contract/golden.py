@@ -1,6 +1,7 @@
 """Golden events: what each fixture of a folder must parse to, as JSON beside it.
 
-`make golden NAME=…` writes them anew from what the connector says now. Read the difference before you commit it.
+`make golden NAME=…` writes them anew from what the connector says now. Read the difference before
+you commit it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
-def lay_out(name: str) -> str: return ""
+def lay_out(name: str) -> str:
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -10,7 +10,7 @@ from warmline.core.actions import FIELDS
 from warmline.core.errors import AuthFailed, Malformed, Refused, Throttled, Unreachable
 from warmline.core.outcomes import Outcome
 from warmline.ports import Access, Finding, Needs, Page
-from warmline.testing.contract.between import ANSWERS, Answer, Way
+from warmline.testing.contract.between import Answer, Way, cases
 from warmline.testing.contract.harness import Listing
 from warmline.testing.contract.suite import (
     PATIENT_S,
@@ -139,13 +139,13 @@ def _goes_round(scene: Scene, stream: str, length: int) -> None:
 @check("lists_changes")
 def a_listing_survives_every_answer(subject: Subject) -> None:
     with subject.scene() as scene:
-        listing = _listing(scene)
+        listing, seen = _listing(scene), set[tuple[str, str]]()
         for stream in listing.streams:
 
             def read(made: Any, stream: str = stream) -> list[Page]:
                 return list(islice(made.changes(stream, "", now=scene.clock()), PAGES_MAX))
 
-            _every_answer(scene, stream, read, whole=_keys_of)
+            _every_answer(scene, stream, read, whole=_keys_of, seen=seen)
 
 
 @check("finds_missing")
@@ -191,9 +191,8 @@ def merging_survives_every_answer(subject: Subject) -> None:
         scene.between.play()
         with scene.connector() as made:
             scene.try_(lambda: made.merge(*two()))
-        for number in range(len(scene.between.calls)):
-            for answer in ANSWERS:
-                _merge_once(scene, number, answer, two())
+        for number, answer in cases(list(scene.between.calls), CALLS_MAX, set()):
+            _merge_once(scene, number, answer, two())
 
 
 def _merge_once(scene: Scene, number: int, answer: Answer, pair: tuple[str, str]) -> None:
@@ -235,9 +234,8 @@ def check_never_raises(subject: Subject) -> None:
         with scene.connector() as made:
             _covers(made.check(needs), needs, "check")
         _wrote_nothing(scene, "check")
-        for number in range(min(len(scene.between.calls), CALLS_MAX)):
-            for answer in ANSWERS:
-                _checks_once(scene, needs, number, answer)
+        for number, answer in cases(list(scene.between.calls), CALLS_MAX, set()):
+            _checks_once(scene, needs, number, answer)
 
 
 def _checks_once(scene: Scene, needs: Needs, number: int, answer: Answer) -> None:
@@ -301,7 +299,12 @@ def _as_it_is(found: object) -> object:
 
 
 def _every_answer(
-    scene: Scene, what: str, read: Callable[[Any], Any], *, whole: Callable[[Any], object]
+    scene: Scene,
+    what: str,
+    read: Callable[[Any], Any],
+    *,
+    whole: Callable[[Any], object],
+    seen: set[tuple[str, str]] | None = None,
 ) -> None:
     """Each call of a read struck in each way: it raises what a read may raise, or its value is the
     one of a clear road, or less of it where the vendor said that less was there."""
@@ -312,8 +315,8 @@ def _every_answer(
             raise Breach(
                 f"{what}: raised {clear.error!r} though nothing was wrong"
             ) from clear.error
-    calls = list(scene.between.calls)[:CALLS_MAX]
-    for number, answer in _cases(len(calls)):
+    calls = list(scene.between.calls)
+    for number, answer in cases(calls, CALLS_MAX, set() if seen is None else seen):
         hangs = answer.way in (Way.HANG, Way.HANG_AFTER)
         path = calls[number].path.partition("?")[0]
         where = f"{what}: call {number} ({calls[number].method} {path}) {answer.name}"
@@ -336,7 +339,3 @@ def _every_answer(
             held = whole(found.value) == whole(clear.value)
             require(held, f"{where}: part of it was not read, and nothing was raised")
     scene.between.play()
-
-
-def _cases(calls: int) -> Iterator[tuple[int, Answer]]:
-    return ((number, answer) for number in range(calls) for answer in ANSWERS)

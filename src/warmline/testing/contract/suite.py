@@ -57,8 +57,7 @@ class Watch(logging.Handler):
         self._forbidden |= {form for text in texts if text for form in (text, quote(text))}
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith(_NOT_OURS):
-            self.heard.append(f"a line of the log {record.name}: {record.getMessage()}")
+        self.heard.append(f"a line of the log {record.name}: {record.getMessage()}")
 
     def hear(self, found: object) -> None:
         """An error or an outcome; anything else is not for people to read."""
@@ -79,22 +78,26 @@ class Watch(logging.Handler):
                     raise Leak(f"{kind} is told after the words {place!r}")
 
 
-# Libraries that tell of the wire at level DEBUG, which nobody turns on by a setting of ours.
-_NOT_OURS = ("httpcore", "httpx", "waitress", "asyncio", "mail.log", "faker", "hypothesis")
+# They tell of the wire at lower levels, which no setting of ours turns on.
+_OF_THE_WIRE = ("httpcore", "httpx", "asyncio", "mail.log")
 
 
 @contextmanager
 def watched(watch: Watch) -> Iterator[Watch]:
     """Listen to every logger, and look for leaks at the end."""
     root = logging.getLogger()
-    level = root.level
+    loggers = {logging.getLogger(name): logging.WARNING for name in _OF_THE_WIRE}
+    loggers[root] = logging.DEBUG
+    before = {logger: logger.level for logger in loggers}
     root.addHandler(watch)
-    root.setLevel(logging.DEBUG)
     try:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
         yield watch
     finally:
         root.removeHandler(watch)
-        root.setLevel(level)
+        for logger, level in before.items():
+            logger.setLevel(level)
     watch.leaks()
 
 
