@@ -49,6 +49,16 @@ def every_fixture_parses_to_its_golden_events(subject: Subject) -> None:
 
 
 @check("parses")
+def every_kind_of_event_is_declared(subject: Subject) -> None:
+    declared = {*subject.manifest.events, EventKind.UNKNOWN.value}
+    with subject.alone() as made:
+        for name, delivery in _deliveries(subject).items():
+            strange = {event.kind.value for event in _events(made, delivery, name)} - declared
+            held = not strange
+            require(held, f"{name}: tells {sorted(strange)}, which manifest.toml does not declare")
+
+
+@check("parses")
 def a_repeat_gives_the_same_keys(subject: Subject) -> None:
     """Parsed again, an hour later, by another instance, in another order: the keys stay."""
     deliveries = _deliveries(subject)

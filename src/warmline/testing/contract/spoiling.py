@@ -31,10 +31,10 @@ RUBBISH: tuple[tuple[str, bytes], ...] = (
     ("a list of numbers", b"[1, 2]"),
 )
 
-# What a place is replaced by; `...` takes the key away.
-_INSTEAD: tuple[Any, ...] = (
-    ...,
-    None,
+# What every place is replaced by; `...` takes the key away.
+_ALWAYS: tuple[Any, ...] = (..., None, CANARY, "\ud800", {})
+# Of these each place gets three, in turn: many places are alike, and a run must be short.
+_IN_TURN: tuple[Any, ...] = (
     True,
     -1,
     0,
@@ -42,12 +42,9 @@ _INSTEAD: tuple[Any, ...] = (
     10**40,
     "",
     " ",
-    CANARY,
-    "\ud800",
     "nul\0",
     "x" * 10_000,
     [],
-    {},
     [None],
     {"id": {"id": []}},
 )
@@ -64,7 +61,8 @@ def spoilt(body: bytes) -> Iterator[tuple[Path, bytes]]:
     for number, path in enumerate(_paths(whole, ())):
         if number == PLACES_MAX:
             return
-        for instead in _INSTEAD:
+        turn = ((_IN_TURN * 2)[(3 * number + len(body)) % len(_IN_TURN) :])[:3]
+        for instead in (*_ALWAYS, *turn):
             yield path, _with(whole, path, instead)
 
 
