@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from warmline.kit.manifest import manifests
+from warmline.kit.manifest import FOLDER, manifests
 from warmline.testing.contract import Check, Exempt, checks_for, subject_of
 
+WITH_A_CONTRACT = [name for name in manifests() if (FOLDER / name / "contract.py").is_file()]
 CASES = [
     pytest.param(name, check, id=f"{name}-{check.name}")
-    for name in sorted(manifests())
+    for name in WITH_A_CONTRACT
     for check in checks_for(subject_of(name))
 ]
+
+
+def test_every_connector_says_how_it_is_looked_at() -> None:
+    assert list(manifests()) == WITH_A_CONTRACT
 
 
 @pytest.mark.parametrize(("name", "check"), CASES)

@@ -11,7 +11,7 @@ from tests.contract.hostile import flaws
 from tests.contract.hostile.flaws import FLAWS, MAIL_FLAWS, OpensAnything
 from tests.contract.hostile.toy import Toy, subject
 from warmline.core.errors import Unreachable
-from warmline.ports import Options
+from warmline.ports import CAPABILITIES, Options
 from warmline.testing.contract import Breach, Check, Exempt, checks_for, every_check, subject_of
 
 CHECKS = {check.name: check for check in every_check()}
@@ -65,6 +65,11 @@ def test_each_flaw_of_a_mail_connector_is_caught(check: str, flaw: Any, told: st
 
 def test_each_check_has_somebody_who_must_fail_it() -> None:
     assert {check for check, _, _ in (*FLAWS, *MAIL_FLAWS)} == set(CHECKS)
+
+
+def test_every_capability_has_a_check() -> None:
+    """Otherwise whoever declares a new one would pass by it."""
+    assert {check.capability for check in CHECKS.values()} == {"", *CAPABILITIES}
 
 
 def test_each_flaw_is_somebodys() -> None:

@@ -80,6 +80,7 @@ ANSWERS: tuple[Answer, ...] = (
 )
 
 
+LOST = tuple(one for one in ANSWERS if one.way in (Way.DROP, Way.DROP_AFTER))
 # A read that was done and not answered is a read that was not answered.
 OF_A_READ = tuple(
     one for one in ANSWERS if one.way not in (Way.DROP_AFTER, Way.HANG_AFTER) and one.status != 502
