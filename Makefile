@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check bench bench-identity format lock clean
+.PHONY: help demo test check connector golden bench bench-identity format lock clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +28,12 @@ check: .venv/.ready ## lint, format, types, floor plan
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+connector: .venv/.ready ## lay out a new connector's folder (NAME=lever), ready to pass the contract suite
+	@$(BIN)/python -m warmline.testing.contract new "$(NAME)"
+
+golden: .venv/.ready ## a connector's golden events anew, from its fixtures (NAME=greenhouse); read the difference
+	@$(BIN)/python -m warmline.testing.contract golden "$(NAME)"
 
 bench: .venv/.ready ## speed, as a table and as build/bench.json
 	$(BIN)/python -m bench

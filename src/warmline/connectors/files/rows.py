@@ -99,12 +99,12 @@ class _Row:
             return ""
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # a spreadsheet writes the id 42 as 42.0
-        text = " ".join(str(value).replace("\x00", "").split())
+        text = " ".join(_clean(str(value)).split())
         return "" if text.casefold() in NOTHING else text
 
     def _list(self, column: Column, between: re.Pattern[str]) -> list[str]:
         value = self._value(column)
-        text = str(value).replace("\x00", "") if isinstance(value, str) else self._text(column)
+        text = _clean(value) if isinstance(value, str) else self._text(column)
         parts = (" ".join(part.split()) for part in between.split(text))
         return list(dict.fromkeys(p for p in parts if p.casefold() not in NOTHING))[:LIST_MAX]
 
@@ -349,6 +349,11 @@ class _Row:
         if said is not None:
             return said
         return ApplicationStatus.ACTIVE if stage is not None and not word else None
+
+
+def _clean(text: str) -> str:
+    """Without what a database cannot hold: NUL, and half a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def content_key(data: Mapping[str, Any]) -> str:

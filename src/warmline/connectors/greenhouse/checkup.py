@@ -166,7 +166,9 @@ def _listings(
 ) -> dict[str, Listing]:
     """Each asked for once. Where nothing answers, the others are not waited for as well."""
     found: dict[str, Listing] = {}
-    with closing(Door(access.base_url, vendor="Greenhouse", now=now)) as door:
+    with closing(
+        Door(access.base_url, vendor="Greenhouse", timeout_s=access.timeout_s, now=now)
+    ) as door:
         for resource in wanted:
             found[resource] = _listing(harvest, door, resource)
             if found[resource].seen.verdict in (Verdict.UNREACHABLE, Verdict.THROTTLED):
@@ -333,7 +335,9 @@ def _scopes(harvest: Harvest, access: Access, now: Callable[[], datetime]) -> fr
     pair = base64.b64encode(f"{access.client_id}:{access.client_secret}".encode()).decode()
     url = access.token_url.removesuffix("/").rpartition("/")[0] + "/introspect"
     try:
-        with closing(Door(access.token_url, vendor="Greenhouse sign-in", now=now)) as door:
+        with closing(
+            Door(access.token_url, vendor="Greenhouse sign-in", timeout_s=access.timeout_s, now=now)
+        ) as door:
             answer = door.call(
                 "POST",
                 url,

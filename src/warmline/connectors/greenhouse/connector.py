@@ -23,6 +23,7 @@ from warmline.core.actions import Action
 from warmline.core.errors import BadSignature, ConfigError, Malformed
 from warmline.core.events import Event, StageKind
 from warmline.core.outcomes import Outcome
+from warmline.kit.http import TIMEOUT_S
 from warmline.kit.signatures import hmac_sha256, require_equal, require_header
 from warmline.ports import Channel, Finding, Needs, Options, Page, Received, Standing
 
@@ -46,7 +47,7 @@ class Greenhouse:
     Settings are checked here, secrets only where they are used: a connection may live from
     webhooks alone, or from polling alone. Thread-safe."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         settings, secrets = options.settings, options.secrets
         self._now = options.now
         self._webhook_secret = secrets.get("webhook_secret", "")
@@ -57,6 +58,7 @@ class Greenhouse:
             client_id=secrets.get("client_id", ""),
             client_secret=secrets.get("client_secret", ""),
             user_id=_text(settings, "user_id", ""),
+            timeout_s=timeout_s,
         )
         self._overlap = timedelta(
             minutes=_number(settings, "overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused
-from warmline.kit.http import Door
+from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Unsure
+from warmline.kit.http import TIMEOUT_S, Door
 
 IDS_MAX = 50  # the vendor's bound on `ids` and its kin
 PER_PAGE_MAX = 500
@@ -40,6 +40,7 @@ class Access:
     client_id: str
     client_secret: str
     user_id: str
+    timeout_s: float = TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,11 @@ class Harvest:
     def __init__(self, access: Access, *, now: Callable[[], datetime]) -> None:
         self._access = access
         self._now = now
-        self._door = Door(access.base_url, vendor="Greenhouse", now=now)
+        self._door = Door(access.base_url, vendor="Greenhouse", timeout_s=access.timeout_s, now=now)
         # A door of its own, because the token's host counts its calls apart.
-        self._sign_in = Door(access.token_url, vendor="Greenhouse sign-in", now=now)
+        self._sign_in = Door(
+            access.token_url, vendor="Greenhouse sign-in", timeout_s=access.timeout_s, now=now
+        )
         self._token: _Token | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()
@@ -107,18 +110,23 @@ class Harvest:
             return self._token.text
 
     def write(self, method: str, path: str, body: object = None) -> object:
-        """One change; the JSON that the vendor answered, or None: a 204 says nothing more. `path`
+        """One change; the row that the vendor answered, or None: a 204 says nothing more. `path`
         begins with the resource. Raises NotAllowed on 403, Refused with the vendor's status on
-        another no, Unsure where no answer came.
+        another no, Unsure where no answer came, or one that confirms nothing.
 
         One at a time: whether the window has a call left is known only once the last answer came,
         and two threads that both took the last one would be told 429."""
         with self._turn:
             answer = self._ask(method, path, body=body)
+        if not answer.content and method != "POST":
+            return None
         try:
             found: object = answer.json()
         except (ValueError, RecursionError):
-            return None
+            found = None
+        # A proxy's sign-in page is a 200 too, and so is an error in an envelope.
+        if not row_id(found):
+            raise Unsure(f"Greenhouse answered a change with {answer.status_code} and no row")
         return found
 
     def _get(self, resource: str, params: Mapping[str, str]) -> httpx.Response:

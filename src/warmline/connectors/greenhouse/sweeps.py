@@ -92,6 +92,7 @@ class Sweeps:
         if not mark.next:
             self._names.clear()
         resumed = bool(mark.next)
+        passed = {mark.next}
         while True:
             if mark.pages >= PAGES_MAX:
                 raise Malformed(f"Greenhouse: {stream}: no end after {PAGES_MAX} pages")
@@ -102,10 +103,14 @@ class Sweeps:
                     raise
                 # The vendor forgot the cursor of a sweep that lay still: the sweep begins again.
                 mark, resumed = Mark(since=mark.since, start=facts.stamp(now)), False
+                passed.clear()
                 continue
             resumed = False
-            if following and following == mark.next:
-                raise Malformed(f"Greenhouse: {stream}: a page names itself as the next one")
+            if following and following in passed:
+                raise Malformed(
+                    f"Greenhouse: {stream}: a page names itself or an earlier one as next"
+                )
+            passed.add(following)
             records = self._records(stream, mark, rows)
             mark = replace(mark, next=following, pages=mark.pages + 1)
             last = not following

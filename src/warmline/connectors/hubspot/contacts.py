@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from warmline.core.candidates import normal_email
-from warmline.core.errors import Refused, Unreachable
+from warmline.core.errors import Malformed, Refused, Unreachable
 from warmline.kit.http import FALLBACK_WAIT_S, Door
 
 OBJECTS = "/crm/v3/objects/contacts"
@@ -99,10 +99,11 @@ class Contacts:
     def get(
         self, path: str, params: Mapping[str, str] | None = None, *, accept: tuple[int, ...] = ()
     ) -> httpx.Response:
-        """A read that the vendor refuses in a way not in `accept` was not made: Unreachable."""
+        """A read that the vendor refuses in a way not in `accept`, or answers with more than we
+        take, was not made: Unreachable."""
         try:
             return self._door.call("GET", path, params=params, headers=self._headers, accept=accept)
-        except Refused as error:
+        except (Malformed, Refused) as error:
             raise Unreachable(error.reason) from None
 
     def post(
@@ -140,7 +141,7 @@ class Contacts:
         }
         try:
             answer = self.post(f"{OBJECTS}/batch/read", body, writes=False, accept=(400, 404))
-        except Refused as error:
+        except (Malformed, Refused) as error:
             raise Unreachable(error.reason) from None
         if not answer.is_success:
             return []  # none of them, or one that HubSpot dislikes: the caller asks singly
@@ -217,7 +218,9 @@ def body_of(answer: httpx.Response) -> dict[str, Any]:
 
 def plain(text: str) -> str:
     """HubSpot's words without addresses and tokens, cut to a line."""
-    words = re.sub(r"\S*(?:@|%40|pat-|Bearer)\S*", "***", text, flags=re.IGNORECASE).split()
+    words = re.sub(
+        r"Bearer\s+\S+|\S*(?:@|%40|pat-|Bearer)\S*", "***", text, flags=re.IGNORECASE
+    ).split()
     return " ".join(words)[:REASON_CHARS_MAX]
 
 

@@ -145,6 +145,10 @@ def _unsubscribe(api: Contacts, email: str, said: _Said) -> None:
         said.refused.append((error.status or 0, error.reason))
         return
     if answer.is_success:
+        told = body_of(answer).get("results")
+        # A 204 is its word; a proxy's page, or an error under a good status, is not.
+        if answer.content.strip() and not (isinstance(told, list) and any(map(_is_all, told))):
+            raise Unsure(f"HubSpot answered an opt-out with {answer.status_code} and no opt-out")
         said.done += 1
     else:
         said.refused.append((answer.status_code, _reason(answer)))

@@ -161,7 +161,7 @@ def test_an_address_that_hubspot_refuses_is_told_and_the_others_are_done(stub: S
     def post(call: str) -> Any:
         if WORK in call:
             return 422, {"category": "VALIDATION_ERROR", "message": f"{WORK} is no subscriber"}
-        return 200, {}
+        return 204, {}
 
     answers(stub, post=post)
     crm = connector_to(stub.url)
@@ -220,7 +220,7 @@ def test_what_cannot_be_read_is_not_taken_for_a_yes(stub: Stub) -> None:
 
 
 def test_a_lost_answer_is_unknown_and_what_was_done_before_is_kept(stub: Stub) -> None:
-    answers(stub, post=lambda call: (200, {}) if ADA in call else (502, {}))
+    answers(stub, post=lambda call: (204, {}) if ADA in call else (502, {}))
     crm = connector_to(stub.url)
     told = crm.apply([no(ADA), no(WORK, number=2), no(ADA, number=3)])
     crm.close()
@@ -228,7 +228,7 @@ def test_a_lost_answer_is_unknown_and_what_was_done_before_is_kept(stub: Stub) -
 
 
 def test_a_limit_in_the_middle_keeps_what_was_done(stub: Stub) -> None:
-    answers(stub, post=lambda call: (200, {}) if ADA in call else (429, {}))
+    answers(stub, post=lambda call: (204, {}) if ADA in call else (429, {}))
     crm = connector_to(stub.url)
     told = crm.apply([no(ADA), no(WORK, number=2), no(OLD, number=3)])
     crm.close()

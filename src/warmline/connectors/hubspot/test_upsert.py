@@ -644,6 +644,7 @@ def test_properties_can_be_named_otherwise_or_left_out() -> None:
 
 def test_words_of_hubspot_lose_addresses_and_tokens() -> None:
     assert plain(f"a b@c.io, {TOKEN} x%40y.io  d\n") == "a *** *** *** d"
+    assert plain("no: Bearer sandbox-token is not ours") == "no: *** is not ours"
     assert len(plain("x " * 5000)) == 200
 
 

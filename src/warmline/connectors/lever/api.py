@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
 from warmline.connectors.lever.pacing import Pace
-from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Throttled
-from warmline.kit.http import Door
+from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Throttled, Unsure
+from warmline.kit.http import TIMEOUT_S, Door
 from warmline.ports import Verdict
 
 LIMIT_MAX = 100
@@ -33,6 +33,7 @@ class Access:
     base_url: str
     api_key: str
     perform_as: str = ""
+    timeout_s: float = TIMEOUT_S
 
 
 class NotAllowed(AuthFailed):
@@ -49,7 +50,7 @@ class Account:
     def __init__(self, access: Access, *, now: Callable[[], datetime]) -> None:
         self._access = access
         self._now = now
-        self._door = Door(access.base_url, vendor="Lever", now=now)
+        self._door = Door(access.base_url, vendor="Lever", timeout_s=access.timeout_s, now=now)
         self._pace = Pace(now)
         self._lock = threading.Lock()
         # What rarely changes, by path. None: Lever has no such record, or shows it to nobody.
@@ -130,9 +131,12 @@ class Account:
 
     def write(self, path: str, body: object) -> Row:
         """One change, by POST. Raises NotAllowed on 403, Refused on another no, Unsure where no
-        answer came."""
+        answer came, or one that holds no record: an error under a good status confirms nothing."""
         params = {"perform_as": self._access.perform_as} if self._access.perform_as else {}
-        return self._ask("POST", path, params=params, body=body)
+        found = self._ask("POST", path, params=params, body=body)
+        if not isinstance(found.get("data"), dict):
+            raise Unsure(f"Lever: /{path}: a change was answered without a record")
+        return found
 
     def _freshen(self) -> None:
         with self._lock:

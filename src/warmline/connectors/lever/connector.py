@@ -19,6 +19,7 @@ from warmline.core.actions import Action
 from warmline.core.errors import ConfigError, Malformed
 from warmline.core.events import Event, StageKind
 from warmline.core.outcomes import Outcome
+from warmline.kit.http import TIMEOUT_S
 from warmline.ports import Channel, Finding, Needs, Options, Page, Received, Record, Standing
 
 OVERLAP_MINUTES_MAX = 7 * 24 * 60
@@ -32,7 +33,7 @@ class Lever:
 
     Lever's contact is our candidate record, its opportunity our application. Thread-safe."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         settings, secrets = options.settings, options.secrets
         self._now = options.now
         self._hook_url = f"{options.public_url}/in/{options.name}" if options.public_url else ""
@@ -45,6 +46,7 @@ class Lever:
             base_url=_text(settings, "base_url", "https://api.lever.co/v1"),
             api_key=secrets.get("api_key", "").strip(),
             perform_as=_user(_text(settings, "perform_as", "")),
+            timeout_s=timeout_s,
         )
         self._account = Account(access, now=options.now)
         self._reading = Reading(self._account, now=options.now)

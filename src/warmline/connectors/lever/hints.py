@@ -112,7 +112,7 @@ def parse(body: bytes) -> list[Event]:
         return []
     seen = shapes.clean(word)[:WORD_LENGTH_MAX]
     token = found.get("token")
-    key = f"unknown:{seen}:{token if isinstance(token, str) else ''}"[:200]
+    key = f"unknown:{seen}:{shapes.clean(token) if isinstance(token, str) else ''}"[:200]
     return [Event.unknown(word=seen, key=key)]
 
 

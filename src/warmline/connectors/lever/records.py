@@ -46,6 +46,7 @@ def _opportunity(record: _Record, kinds: StageKinds) -> list[Event]:
     if candidate.gone:
         return [_anonymized(candidate.external_id)]
     number = shapes.identifier(found, "id", facts.OPPORTUNITY)
+    urls = shapes.object_or_none(found, "urls", facts.OPPORTUNITY) or {}
     end = facts.ending(record)
     moves = facts.moves(record, kinds)
     stage = facts.stage_now(record, kinds)
@@ -59,7 +60,7 @@ def _opportunity(record: _Record, kinds: StageKinds) -> list[Event]:
         prospect=not applied and not facts.in_pipeline(reached, end),
         job=facts.job_facts(record),
         stage=stage,
-        url=shapes.text_or_none(found.get("urls") or {}, "show", f"{facts.OPPORTUNITY}.urls") or "",
+        url=shapes.text_or_none(urls, "show", f"{facts.OPPORTUNITY}.urls") or "",
     )
 
     def event(kind: EventKind, key: str, at: datetime | None, told: ApplicationFacts) -> Event:
@@ -129,7 +130,7 @@ def _as_it_stands(record: _Record, candidate: CandidateFacts, now: ApplicationFa
 
 def _applied_at(record: _Record, found: _Record) -> datetime | None:
     made = facts.application(record) or {}
-    at = shapes.moment_or_none(made, "createdAt", f"{facts.OPPORTUNITY}.applications")
+    at = shapes.moment_or_none(made, "createdAt", f"{facts.OPPORTUNITY}.applications[]")
     return at or shapes.moment_or_none(found, "createdAt", facts.OPPORTUNITY)
 
 

@@ -95,6 +95,7 @@ class Sweeps:
             raise ConfigError(f"lever has no listing {stream!r}; it has {', '.join(STREAMS)}")
         mark = Mark.read(cursor, now)
         resumed = bool(mark.next)
+        passed = {mark.next}
         while True:
             if mark.pages >= PAGES_MAX:
                 raise Malformed(f"Lever: {stream}: no end after {PAGES_MAX} pages")
@@ -106,10 +107,12 @@ class Sweeps:
                     raise
                 # Lever forgot the token of a sweep that lay still: the sweep begins again.
                 mark, resumed = Mark(since=mark.since, start=milliseconds(now)), False
+                passed.clear()
                 continue
             resumed = False
-            if following and following == mark.next:
-                raise Malformed(f"Lever: {stream}: a page names itself as the next one")
+            if following and following in passed:
+                raise Malformed(f"Lever: {stream}: a page names itself or an earlier one as next")
+            passed.add(following)
             records = self._records(stream, mark, rows)
             mark = replace(mark, next=following, pages=mark.pages + 1)
             last = not following

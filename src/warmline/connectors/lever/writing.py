@@ -55,6 +55,7 @@ class _Done:
 
     writes: int = 0
     gone: list[str] = field(default_factory=list)
+    absent: set[str] = field(default_factory=set)  # opportunities that a write did not find
 
 
 class Writing:
@@ -128,22 +129,34 @@ class Writing:
             return
         for row in rows:
             if _lacks(row, wanted):
-                self._write(f"opportunities/{row['id']}/addTags", {"tags": [wanted.add]}, done)
+                self._write(row["id"], "addTags", {"tags": [wanted.add]}, done)
             if extra := _extra(row, wanted):
-                self._write(f"opportunities/{row['id']}/removeTags", {"tags": extra}, done)
+                self._write(row["id"], "removeTags", {"tags": extra}, done)
         if wanted.mark and not self._noted(rows, wanted.mark):
             row = next((row for row in reversed(rows) if not row.get("archived")), rows[-1])
             body = {"value": f"{wanted.note}\n{wanted.mark}", "notifyFollowers": False}
-            self._write(f"opportunities/{row['id']}/notes", body, done)
+            self._write(row["id"], "notes", body, done)
+        if done.absent:
+            self._look_again(record, done)
 
-    def _write(self, path: str, body: object, done: _Done) -> None:
+    def _write(self, opportunity: str, verb: str, body: object, done: _Done) -> None:
         try:
-            self._account.write(path, body)
+            self._account.write(f"opportunities/{opportunity}/{verb}", body)
         except Refused as error:
-            if error.status != 404:  # deleted since it was listed
+            if error.status != 404:
                 raise
+            done.absent.add(opportunity)
         else:
             done.writes += 1
+
+    def _look_again(self, record: str, done: _Done) -> None:
+        """Deleted since it was listed? What is listed still was not written, whatever it says."""
+        there = {row["id"] for row in self._opportunities(record)}
+        if done.absent & there:
+            raise Refused("Lever lists an opportunity that it does not know when it is written to")
+        done.absent.clear()
+        if not there:
+            done.gone.append(record)
 
     def _opportunities(self, record: str) -> list[Row]:
         """Read before each write. Raises Unreachable where the answer is none that can be read:

@@ -75,6 +75,10 @@ class Subscriptions:
         if self._left.get(email, ("", ""))[0] != SELF:
             self._left[email] = (by, iso_ms(self._now()))
 
+    def forget(self, email: str) -> None:
+        """As if the address had never said no: somebody takes it back in the account."""
+        self._left.pop(email.lower(), None)
+
     def none_at_all(self, email: str) -> bool:
         """Whether the address has opted out of everything."""
         return email.lower() in self._left

@@ -1,0 +1,1 @@
+"""What tests share that others may use too. Nothing of the product imports it."""
