@@ -498,6 +498,16 @@ class ListCrashes(Toy):
             raise KeyError("contacts") from error
 
 
+class DropsTheHint(Toy):
+    """What it cannot read just now, it takes for nothing."""
+
+    def fetch(self, received: Received) -> Mapping[str, Sequence[Record]]:
+        try:
+            return super().fetch(received)
+        except WarmlineError:
+            return {}
+
+
 class GoneWhenUnread(Toy):
     """Whom it cannot look up, it calls deleted."""
 
@@ -687,6 +697,7 @@ FLAWS: list[tuple[str, Any, str]] = [
     ("a_listing_without_an_end_is_malformed", StopsWhereItRounds, "as if all were read"),
     ("a_listing_survives_every_answer", EmptyIsFine, "nothing was raised"),
     ("a_listing_survives_every_answer", ListCrashes, "raised KeyError"),
+    ("what_a_hint_is_about_survives_every_answer", DropsTheHint, "nothing was raised"),
     ("missing_survives_every_answer", GoneWhenUnread, "nothing was raised"),
     ("records_survive_every_answer", SkipsTheGone, "got others or fewer"),
     ("records_survive_every_answer", TouchesWhatItReads, "it wrote"),

@@ -223,6 +223,10 @@ class Toy:
     def key(self, row: Mapping[str, Any]) -> str:
         return f"{row['id']}:{row['at']}"
 
+    def fetch(self, received: Received) -> Mapping[str, Sequence[Record]]:
+        row = self.read(json.loads(received.body)["id"])
+        return {} if row is None else {"contacts": [Record(row["id"], json.dumps(row).encode())]}
+
     def missing(self, known: Mapping[str, Collection[str]]) -> list[Event]:
         gone = [one for one in known if self.read(one) is None]
         return [
@@ -363,4 +367,5 @@ def place(clock: Clock) -> Iterator[Place]:
             records=lambda: ([*two(), "c-none"], ("stage",)),
             known=lambda: dict.fromkeys(two(), ()),
             contacts=two,
+            hint=lambda: webhook(json.dumps({"id": two()[0]}).encode()),
         )

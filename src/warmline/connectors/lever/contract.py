@@ -103,6 +103,7 @@ def _place(clock: Clock) -> Iterator[Place]:
             limit=company.limit,
             records=company.records,
             known=company.known,
+            hint=company.hint,
         )
     finally:
         account.closing.set()
@@ -176,6 +177,12 @@ class _Company:
 
     def records(self) -> tuple[Sequence[str], Collection[str]]:
         return (self._somebody(), "00000000-0000-4000-8000-000000000000"), ("name",)
+
+    def hint(self) -> Received:
+        contact = self._somebody()
+        data = {"opportunityId": self._rows[contact], "contactId": contact}
+        body = json.dumps({"event": "candidateStageChange", "data": data}).encode()
+        return _signed(body, SECRETS["webhook_tokens"], self._clock())
 
     def known(self) -> Mapping[str, Collection[str]]:
         there, gone = self._somebody(), self._somebody()

@@ -87,7 +87,7 @@ class Place:
     calls, though no GET, leave no doubt when their answer is lost: look-ups, tokens, what is looked
     up before it is asked for again. `limit` sets how many calls a window lets through. `records`
     gives ids and fields to read, `known` what `missing` is asked about, `contacts` the ids of two
-    new duplicates."""
+    new duplicates, `hint` a webhook about something that is there."""
 
     settings: Callable[[str], Mapping[str, object]]
     secrets: Mapping[str, str]
@@ -101,6 +101,7 @@ class Place:
     records: Callable[[], tuple[Sequence[str], Collection[str]]] | None = None
     known: Callable[[], Mapping[str, Collection[str]]] | None = None
     contacts: Callable[[], tuple[str, str]] | None = None
+    hint: Callable[[], Received] | None = None
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,22 @@ def a_listing_survives_every_answer(subject: Subject) -> None:
             _every_answer(scene, stream, read, whole=_keys_of, seen=seen)
 
 
+@check("fetches_records")
+def what_a_hint_is_about_survives_every_answer(subject: Subject) -> None:
+    """What it was about is read whole, or an error says that it was not: a hint comes once."""
+    with subject.scene() as scene:
+        hint = subject.part(scene.place.hint, "hint")()
+
+        def fetch(made: Any) -> list[tuple[str, str]]:
+            found = made.fetch(hint)
+            return [(stream, one.key) for stream, records in found.items() for one in records]
+
+        with scene.connector() as made:
+            require(fetch(made), "fetch: contract.py: hint is about nothing that is there")
+        _every_answer(scene, "fetch", fetch, whole=_as_it_is)
+        _wrote_nothing(scene, "fetch")
+
+
 @check("finds_missing")
 def missing_survives_every_answer(subject: Subject) -> None:
     with subject.scene() as scene:
