@@ -155,7 +155,10 @@ def test_with_nothing_failed_and_nothing_paused(warmline: Run, folder: Path) -> 
         (["pause", "--why", "w"], "say one of --trigger NAME"),
         (["pause", "--all", "--trigger", "x", "--why", "w"], "one at a time"),
         (["pause", "--all"], "a pause needs a reason"),
-        (["pause", "--sequence", "x", "--why", "w"], "expected one of ['welcome']"),
+        (
+            ["pause", "--sequence", "x", "--why", "w"],
+            "expected one of ['silver-medalist', 'welcome']",
+        ),
         (["pause", "--all", "--for", "fun"], "--for is 'fun'; expected deduplication"),
         (["resume", "--all"], "everything is not paused"),
         (["resume"], "say one of --trigger NAME"),

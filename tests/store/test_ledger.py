@@ -31,6 +31,7 @@ from warmline.store.models import (
     CandidateEmail,
     Cursor,
     Delivery,
+    Drift,
     Enrolment,
     Event,
     ExternalId,
@@ -168,6 +169,9 @@ ONCE: dict[str, tuple[type[Model], Callable[[], tuple[Callable[[], object], ...]
         connection="ats", external_id="1", as_of=NOW))),
     "likeness_once": (Likeness, _likeness),
     "cursor_once": (Cursor, _pair(lambda: Cursor.objects.create(connection="ats", stream="s"))),
+    "drift_once": (Drift, _pair(lambda: Drift.objects.create(
+        connection="crm", record="51", candidate=candidate(), what="stage", trigger="t",
+        found_at=NOW))),
     "pause_once": (Pause, _pair(lambda: Pause.objects.create(
         scope="trigger", name="t", why="w", by="me", since=NOW))),
     "I8 incident_once": (Incident, _pair(lambda: incident("k"))),

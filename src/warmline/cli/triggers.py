@@ -4,6 +4,7 @@ part, and how often each row ran; `triggers test` says what one would send."""
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -84,12 +85,12 @@ def _row(trigger: Trigger, ran: Runs, wrong: dict[str, list[str]]) -> dict[str, 
 def _table(runtime: Runtime, ran: dict[str, Runs]) -> None:
     now = runtime.now()
     table = Table(title="Trigger map", show_lines=True)
-    table.add_column("event", overflow="fold", ratio=4)
-    for column in ("source", "action", "target"):
-        table.add_column(column, overflow="fold", ratio=2)
-    table.add_column("fields passed", overflow="fold", ratio=3)
-    table.add_column("last run", overflow="fold", ratio=2)
-    table.add_column("7 days", justify="right", overflow="fold", ratio=2)
+    table.add_column("event", overflow="fold", min_width=25)
+    table.add_column("source", no_wrap=True)
+    table.add_column("action", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    table.add_column("fields passed", overflow="fold", min_width=18)
+    table.add_column("7 days", overflow="fold", min_width=9)
     for trigger in runtime.project.triggers.triggers:
         one = ran.get(trigger.name[:100], Runs())
         event = str(trigger.on) + (f"\nwhen {trigger.when.text}" if trigger.when else "")
@@ -99,17 +100,21 @@ def _table(runtime: Runtime, ran: dict[str, Runs]) -> None:
             str(trigger.do),
             trigger.target,
             ", ".join(trigger.passes) or (trigger.sequence and f"sequence: {trigger.sequence}"),
-            ago(now - one.last) if one.last else "never",
-            _week(one) if trigger.enabled else "off",
+            _week(one, now) if trigger.enabled else "off",
         )
     out.print(table)
 
 
-def _week(one: Runs) -> str:
-    if not one.ended and not one.drifted:
-        return "0"
+def _week(one: Runs, now: datetime) -> str:
+    """How often it ran, how often it failed, and when last."""
+    if one.last is None:
+        return "never ran"
+    last = f"last {ago(now - one.last)}"
+    if not one.runs:
+        return last
     colour = "red" if one.rate > ERROR_RATE_MAX else "default"
-    return f"{one.ended:,}\n[{colour}]{one.failed:,} failed, {one.rate:.1%}[/{colour}]"
+    failed = f"[{colour}]{one.failed:,} failed, {one.rate:.1%}[/{colour}]"
+    return f"{one.runs:,} runs\n{failed}\n{last}"
 
 
 def try_one(loaded: Project, name: str, candidate: str, *, as_json: bool) -> None:
