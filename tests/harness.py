@@ -425,14 +425,14 @@ class Warmline:
                 env=self._environment(),
             )
 
-    def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def verb(self, *arguments: str, within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Another verb of `warmline`, on the same project, as a process of its own."""
         return subprocess.run(
             [*self.command, *arguments, "-p", str(self.folder)],
             env={**self._environment(), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=within_s,
             check=False,
         )
 

@@ -310,3 +310,47 @@ def test_i10_segment_apply_killed_and_started_again_tags_everybody_once(
         assert len(writes) == people
         assert {row["writes"] for row in writes} == {1}
         assert simulators.contacts() == []
+
+
+@stores
+def test_i10_i3_backfill_killed_ten_times_writes_everybody_once(store: str, tmp_path: Path) -> None:
+    """Each kill falls after a batch reached the CRM: only that one may be sent again."""
+    people, batch, rng = 4800, 100, random.Random(store)
+    with _house(store, tmp_path) as (simulators, made):
+
+        def batches() -> int:
+            log = ask(f"{simulators.crm}/_control/requests?limit=1000")[1]["requests"]
+            return sum(entry["path"].endswith("/contacts/batch/upsert") for entry in log)
+
+        def outlook(*arguments: str) -> dict[str, int]:
+            ended = made.verb("backfill", "--json", *arguments)
+            assert ended.returncode == 0, ended.stderr
+            contacts: dict[str, int] = json.loads(ended.stdout)["contacts"][0]
+            return contacts
+
+        simulators.history(people)
+        made.ledger.write("DELETE FROM warmline_cursor")  # the ATS is read anew
+        tagged = made.verb("segment", "--apply", within_s=300)
+        assert tagged.returncode == 0, tagged.stderr
+        to_write = outlook()["to_write"]
+        assert to_write > batch * KILLS
+        assert simulators.contacts() == []
+        simulators.crm_fails([{"kind": "slow", "path": "batch/upsert", "seconds": 0.5}])
+        for _ in range(KILLS):
+            process = made.begin("backfill", "--apply")
+            already = batches()
+            wait_for(lambda: batches() > already, within_s=60, what="a batch is written")  # noqa: B023
+            time.sleep(rng.random() / 2)
+            assert process.poll() is None, made.last_words()
+            process.kill()
+            process.wait()
+        assert outlook()["to_write"] > 0  # it was killed before it had ended
+        told = outlook("--apply")
+        assert (told["there"], told["to_write"], told["waiting"]) == (to_write, 0, 0)
+        emails = Counter(email for c in simulators.contacts() for email in c["emails"])
+        assert len(emails) == to_write
+        assert set(emails.values()) == {1}
+        assert batches() <= -(-to_write // batch) + KILLS
+        sent = batches()
+        assert outlook("--apply")["to_write"] == 0
+        assert batches() == sent  # again, it calls nobody

@@ -4,7 +4,7 @@ sequence; with `--apply`, it is done."""
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import typer
@@ -73,9 +73,9 @@ def _show(
     if as_json:
         told: dict[str, Any] = {
             "applied": apply,
-            "contacts": [asdict(one) for one in exports],
+            "contacts": [_told(one) for one in exports],
             "silver_medalists": {
-                **asdict(enrolling),
+                **_told(enrolling),
                 "since": enrolling.since and enrolling.since.isoformat(),
             },
         }
@@ -86,6 +86,11 @@ def _show(
     out.print(_silver(enrolling, per_day, apply=apply))
     if not apply:
         out.print("nothing was written; `warmline backfill --apply` does this")
+
+
+def _told(found: flow.Export | flow.Enrolling) -> dict[str, Any]:
+    # `dataclasses.asdict` breaks a Counter before Python 3.12: it counts the pairs.
+    return {one.name: getattr(found, one.name) for one in fields(found)}
 
 
 def _contacts(one: flow.Export) -> Table:
