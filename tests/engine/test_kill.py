@@ -315,7 +315,7 @@ def test_i10_segment_apply_killed_and_started_again_tags_everybody_once(
 @stores
 def test_i10_i3_backfill_killed_ten_times_writes_everybody_once(store: str, tmp_path: Path) -> None:
     """Each kill falls after a batch reached the CRM: only that one may be sent again."""
-    people, batch, rng = 4800, 100, random.Random(store)
+    people, batch, rng = 2600, 100, random.Random(store)
     with _house(store, tmp_path) as (simulators, made):
 
         def batches() -> int:
