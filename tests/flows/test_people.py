@@ -504,7 +504,7 @@ def breaks(error: Exception) -> Callable[[Facts, Heard], Applied]:
 def test_i5_an_opt_out_in_a_delivery_that_cannot_be_applied_is_kept(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.apply()
+    house.apply(last_name="")  # a gap that the CRM may fill
     house.settle()
     contact_id = int(house.contacts()[0]["id"])
     with monkeypatch.context() as patch:
@@ -531,7 +531,7 @@ def test_i5_an_opt_out_in_a_delivery_that_cannot_be_applied_is_kept(
 def test_a_ledger_that_is_away_is_no_fault_of_the_delivery(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.apply()
+    house.apply(last_name="")  # a gap that the CRM may fill
     house.settle()
     with monkeypatch.context() as patch:
         patch.setattr(Facts, "apply", breaks(OperationalError("gone away")))
