@@ -8,6 +8,7 @@ from warmline.config.project import Project
 from warmline.core.candidates import normal_email
 from warmline.flows.fields import Known
 from warmline.flows.links import message_id_header, unsubscribe_token
+from warmline.flows.versions import letter_of
 from warmline.ports import Envelope
 from warmline.store.models import Application, Enrolment, Message
 
@@ -17,7 +18,7 @@ def compose(
 ) -> Envelope:
     """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail,
     and LookupError where the step is no longer in the sequence's files."""
-    compiled = project.sequences[enrolment.sequence].compiled[message.step]
+    compiled = letter_of(project, enrolment, message)
     url = f"{project.public_url}/u/{unsubscribe_token(message.pk, now)}"
     sender_name, sender_address, reply_to = sender(project, one)
     application = _application(enrolment, one)
@@ -40,6 +41,7 @@ def compose(
             "careers_url": project.file.careers_url,
             "unsubscribe_url": url,
             "content": dict(project.file.content),
+            "roles": (message.values or {}).get("roles", []),
         }
     )
     return Envelope(
