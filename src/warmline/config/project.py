@@ -194,18 +194,7 @@ def secret_values(
 def load(folder: Path) -> Project:
     """Read and check the whole folder. Raises ConfigError at the first fault."""
     path = folder / FILE
-    if not path.exists():
-        raise ConfigError(
-            f"no {FILE} in {folder}",
-            hint="make a project with `warmline init FOLDER`, or name one with --project",
-        )
-    data, lines = read_yaml(path)
-    if not isinstance(data, dict):
-        raise ConfigError("expected a mapping of settings", file=str(path), line=1)
-    try:
-        file = ProjectFile.model_validate(data)
-    except ValidationError as error:
-        raise first_fault(error, path, lines) from None
+    file, lines = read_file(folder)
     sequences = load_sequences(folder / "sequences")
     check = _Check(path, lines, file, sequences)
     check.whole()
@@ -221,6 +210,23 @@ def load(folder: Path) -> Project:
         segment_rules=check.segment_rules(),
         lines=lines,
     )
+
+
+def read_file(folder: Path) -> tuple[ProjectFile, Lines]:
+    """`warmline.yaml` alone: what it names elsewhere is not looked at. Raises ConfigError."""
+    path = folder / FILE
+    if not path.exists():
+        raise ConfigError(
+            f"no {FILE} in {folder}",
+            hint="make a project with `warmline init FOLDER`, or name one with --project",
+        )
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError("expected a mapping of settings", file=str(path), line=1)
+    try:
+        return ProjectFile.model_validate(data), lines
+    except ValidationError as error:
+        raise first_fault(error, path, lines) from None
 
 
 class _Check:

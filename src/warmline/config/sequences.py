@@ -108,10 +108,10 @@ def _compile(path: Path, text: str, layout: str, name: str) -> CompiledStep:
     data, _ = parse_yaml(head, str(path), first_line=2)
     if not isinstance(data, dict) or not str(data.get("subject") or "").strip():
         raise ConfigError("expected `subject:` in the front matter", file=str(path), line=1)
-    unknown = sorted(set(data) - {"subject", "preheader"})
+    unknown = sorted(set(data) - {"subject", "preheader", "topic"})
     if unknown:
         raise ConfigError(
-            f"the front matter holds {unknown}; expected subject and preheader",
+            f"the front matter holds {unknown}; expected subject, preheader and topic",
             file=str(path),
             line=1,
         )
