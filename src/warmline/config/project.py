@@ -60,9 +60,20 @@ class SenderFile(_Strict):
     domains: tuple[str, ...] = ()
 
 
+class DnsFile(_Strict):
+    """What `warmline check mail` must know to look at the DNS as a receiving server does."""
+
+    server: str = ""
+    selectors: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    include: str = ""
+    return_path: str = ""
+
+
 class MailFile(_Strict):
     connection: str = "mail"
     sender: SenderFile
+    dns: DnsFile = Field(default_factory=DnsFile)
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
 
 
