@@ -252,6 +252,15 @@ def test_nobody_answers_and_that_is_one_line(look: Look, dns: Names) -> None:
     assert not report.ok
 
 
+def test_a_name_server_that_denies_everything_is_not_believed(look: Look, dns: Names) -> None:
+    dns.zone = ""
+    (one,) = look().findings
+    assert (one.what, one.verdict) == ("DNS", Verdict.UNREACHABLE)
+    assert "knows no name at all" in one.advice
+    dns.zone = ". IN NS a.root-servers.net."
+    assert said(look(), "SPF")[0] is Verdict.MISSING
+
+
 @pytest.mark.parametrize("server", ["ns.bakery.org", "127.0.0.1:0", "127.0.0.1:x", "[::1"])
 def test_a_name_server_that_is_no_address_is_named(look: Look, server: str) -> None:
     with pytest.raises(ConfigError, match=r"mail\.dns\.server"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from warmline.config.yaml_lines import parse_yaml, read_text
+from warmline.config.yaml_lines import parse_yaml, read_text, read_yaml
 from warmline.core.errors import ConfigError
 from warmline.core.mail_lint import Letter
 
@@ -53,6 +53,59 @@ def read_letter(path: Path) -> LetterFile:
         first_line=first_line,
     )
     return LetterFile(path, letter, str(data.get("topic") or ""))
+
+
+def find_letter(sequences: Path, name: str) -> LetterFile:
+    """The letter called `SEQUENCE/STEP`: a folder or its sequence's name, and a file without its
+    ending or a step's number. Raises ConfigError that names what there is."""
+    group, slash, step = name.strip().removesuffix(".md").partition("/")
+    folder = _folder(sequences, group)
+    if folder is None or not slash:
+        there = sorted({path.parent.name for path in letter_paths(sequences)})
+        raise ConfigError(
+            f"there is no letter {name!r}; expected SEQUENCE/STEP, with one of {there}",
+            hint="such as welcome/1 or welcome/01-confirmation",
+        )
+    stems = _of_the_step(folder, int(step)) if step.isascii() and step.isdecimal() else [step]
+    paths = [p for p in letter_paths(sequences) if p.parent == folder and p.stem in stems]
+    if len(paths) > 1:
+        said = " or ".join(f"{folder.name}/{path.stem}" for path in paths)
+        raise ConfigError(f"step {step} of {group} has several letters; say which: {said}")
+    if not paths:
+        there = [path.stem for path in letter_paths(sequences) if path.parent == folder]
+        raise ConfigError(f"{group} has no letter {step!r}; expected one of {there}")
+    return read_letter(paths[0])
+
+
+def _folder(sequences: Path, name: str) -> Path | None:
+    for path in sorted({path.parent for path in letter_paths(sequences)}):
+        if path.name == name:
+            return path
+    for path in sorted(sequences.glob("*/sequence.yaml")):
+        data, _ = read_yaml(path)
+        if isinstance(data, dict) and data.get("name") == name:
+            return path.parent
+    return None
+
+
+def _of_the_step(folder: Path, number: int) -> list[str]:
+    """The stems of a step's files, however many it may choose from; none where there is no such
+    step."""
+    path = folder / "sequence.yaml"
+    data, _ = read_yaml(path) if path.exists() else ({}, None)
+    steps = data.get("steps") if isinstance(data, dict) else None
+    if not isinstance(steps, list) or not 0 < number <= len(steps):
+        return []
+    return [Path(name).stem for name in _files(steps[number - 1])]
+
+
+def _files(found: object) -> list[str]:
+    """Every Markdown file named below a step, whatever chooses between them."""
+    if isinstance(found, dict):
+        return [name for value in found.values() for name in _files(value)]
+    if isinstance(found, list):
+        return [name for value in found for name in _files(value)]
+    return [found] if isinstance(found, str) and found.endswith(".md") else []
 
 
 def split_front_matter(path: Path, text: str) -> tuple[str, str, int]:

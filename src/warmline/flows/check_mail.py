@@ -113,10 +113,16 @@ class _Look:
     def report(self) -> MailReport:
         addresses = {host: self._addresses(host) for host in self.hosts}
         seen = [a for found in addresses.values() for a in found if _public(a)]
-        return MailReport(
+        report = MailReport(
             {domain: _all(self._domain(domain, seen)) for domain in self.domains},
             {host: _all(self._host(host, found)) for host, found in addresses.items()},
         )
+        if not self.dns.knows_anything():
+            raise Silent(
+                f"{self.dns.where} knows no name at all, not even the root of them",
+                hint="is this machine cut off? Another can be named: mail.dns.server",
+            )
+        return report
 
     def _hosts(self) -> tuple[list[str], str]:
         """What mail leaves from; and where that is not known, the server that it goes by."""

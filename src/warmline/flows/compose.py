@@ -20,28 +20,8 @@ def compose(
     compiled = project.sequences[enrolment.sequence].compiled[message.step]
     url = f"{project.public_url}/u/{unsubscribe_token(message.pk, now)}"
     sender_name, sender_address, reply_to = sender(project, one)
-    application = _application(enrolment, one)
-    rendered = compiled.render(
-        {
-            "candidate": {
-                "first_name": one.candidate.first_name,
-                "last_name": one.candidate.last_name,
-                "name": one.candidate.name,
-            },
-            "job": _job(application),
-            "application": _candidacy(application, now),
-            "recruiter": {
-                "name": sender_name,
-                "first_name": sender_name.split()[0] if sender_name else "",
-                "email": reply_to or sender_address,
-            },
-            "company": project.file.company,
-            "postal_address": project.file.postal_address,
-            "careers_url": project.file.careers_url,
-            "unsubscribe_url": url,
-            "content": dict(project.file.content),
-        }
-    )
+    filled = filled_with(project, enrolment, one, now)
+    rendered = compiled.render({**filled, "unsubscribe_url": url})
     return Envelope(
         message_id=message_id_header(message.pk, sender_address.rpartition("@")[2]),
         sender_name=sender_name,
@@ -61,6 +41,32 @@ def compose(
             "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
         },
     )
+
+
+def filled_with(
+    project: Project, enrolment: Enrolment, one: Known, now: datetime
+) -> dict[str, object]:
+    """What a letter to this person is filled with, but for the links of its own mail."""
+    sender_name, sender_address, reply_to = sender(project, one)
+    application = _application(enrolment, one)
+    return {
+        "candidate": {
+            "first_name": one.candidate.first_name,
+            "last_name": one.candidate.last_name,
+            "name": one.candidate.name,
+        },
+        "job": _job(application),
+        "application": _candidacy(application, now),
+        "recruiter": {
+            "name": sender_name,
+            "first_name": sender_name.split()[0] if sender_name else "",
+            "email": reply_to or sender_address,
+        },
+        "company": project.file.company,
+        "postal_address": project.file.postal_address,
+        "careers_url": project.file.careers_url,
+        "content": dict(project.file.content),
+    }
 
 
 def sender(project: Project, one: Known) -> tuple[str, str, str]:

@@ -218,7 +218,8 @@ def _answer(url: str, line: int, *, image: bool, now: Callable[[], datetime]) ->
     what, short = ("the picture" if image else "the link"), url[:80]
     try:
         with closing(Door(url, vendor="the link", timeout_s=ONLINE_S, now=now)) as door:
-            answer = door.call("HEAD", url, accept=_ANY_STATUS)
+            # Only a picture that was loaded has a size that can be trusted.
+            answer = door.call("GET" if image else "HEAD", url, accept=_ANY_STATUS)
     except WarmlineError as error:
         said = f"{what} {short} does not answer: {error.reason}"
         return Fault("link", Severity.WARNING, line, said, "an answer")
@@ -228,9 +229,9 @@ def _answer(url: str, line: int, *, image: bool, now: Callable[[], datetime]) ->
     if answer.status_code >= 500:
         said = f"{what} {short} answers {answer.status_code}"
         return Fault("link", Severity.WARNING, line, said, "an answer")
-    size = answer.headers.get("content-length", "")
-    if image and size.isdigit() and int(size) > PICTURE_BYTES_MAX:
-        said = f"a picture of {int(size) / 1024**2:.1f} MiB: {short}"
+    size = len(answer.content)
+    if image and size > PICTURE_BYTES_MAX:
+        said = f"a picture of {size / 1024**2:.1f} MiB: {short}"
         expected = f"at most {PICTURE_BYTES_MAX // 1024**2} MiB: telephones load it on the road"
         return Fault("picture-size", Severity.ERROR, line, said, expected)
     return None

@@ -58,6 +58,11 @@ class NameServer:
         rows.sort(key=lambda row: int(row[0]))
         return [host for _, host in rows]
 
+    def knows_anything(self) -> bool:
+        """Whether any question was answered with a record, or the root of all names is known. A
+        machine that is cut off may have a name server that denies everything."""
+        return any(self._answers.values()) or bool(self._ask(".", "NS"))
+
     def names(self, address: str) -> list[str]:
         """The names that an address has (PTR)."""
         try:
