@@ -60,9 +60,17 @@ class SenderFile(_Strict):
     domains: tuple[str, ...] = ()
 
 
+class TrackingFile(_Strict):
+    """What a letter tells of: that a link was followed, and that its pictures were shown."""
+
+    clicks: bool = True
+    opens: bool = True
+
+
 class MailFile(_Strict):
     connection: str = "mail"
     sender: SenderFile
+    tracking: TrackingFile = Field(default_factory=TrackingFile)
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
 
 
