@@ -71,10 +71,18 @@ class DnsFile(_Strict):
     return_path: str = ""
 
 
+class TrackingFile(_Strict):
+    """What a letter tells of: that a link was followed, and that its pictures were shown."""
+
+    clicks: bool = True
+    opens: bool = True
+
+
 class MailFile(_Strict):
     connection: str = "mail"
     sender: SenderFile
     dns: DnsFile = Field(default_factory=DnsFile)
+    tracking: TrackingFile = Field(default_factory=TrackingFile)
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
 
 
