@@ -9,11 +9,15 @@ import pytest
 from django.apps import apps
 
 from tests.conftest import House
+from warmline.core import letters
 from warmline.core.errors import ConfigError, WarmlineError
 from warmline.core.outcomes import OutcomeKind
+from warmline.flows.compose import filled_with
+from warmline.flows.fields import known
+from warmline.flows.links import VARIABLES
 from warmline.flows.opt_out import suppress
 from warmline.flows.preview import Preview, preview, send_test
-from warmline.store.models import Candidate
+from warmline.store.models import Candidate, Enrolment
 from warmline.store.statuses import SuppressionReason
 
 ME = "kim@northwind.example"
@@ -175,3 +179,20 @@ def test_a_candidate_gets_no_test(house: House) -> None:
 def test_a_server_that_refuses_is_told(house: House) -> None:
     house.box.mailbox.faults.add({"kind": "refuse", "count": 1})
     assert to_me(house) is OutcomeKind.REFUSED
+
+
+def test_what_lint_knows_is_what_a_mail_is_filled_with(house: House) -> None:
+    row = house.apply()
+    house.settle()
+    house.does("reject", row["id"])
+    house.settle()
+    one = known([Candidate.objects.get().pk]).popitem()[1]
+    enrolment = Enrolment(candidate=one.candidate, sequence="welcome", application=one.latest)
+    filled = filled_with(house.runtime.project, enrolment, one, house.clock())
+    names = {
+        f"{group}.{name}" if isinstance(value, dict) else group
+        for group, value in {**filled, **VARIABLES}.items()
+        for name in (value if isinstance(value, dict) else [""])
+    }
+    told = {name for name in names if not name.startswith("content.")}
+    assert told | {"roles"} == set(letters.VARIABLES)
