@@ -114,9 +114,12 @@ def sample(file: ProjectFile) -> dict[str, object]:
 def _unreadable(error: ConfigError) -> Fault:
     """What it says already names the file, and as a rule what was expected."""
     said = str(error).removeprefix(f"{error.file}:{error.line}: ").removeprefix(f"{error.file}: ")
-    found, _, expected = said.rpartition("expected ")
-    found = found.strip(" ;") or "something else"
-    return Fault("file", Severity.ERROR, error.line or 1, found, expected or "a letter")
+    found, told, expected = said.rpartition("expected ")
+    if not told:
+        found, expected = said, "a letter"
+    return Fault(
+        "file", Severity.ERROR, error.line or 1, found.strip(" ;") or "something else", expected
+    )
 
 
 def _of_the_project(file: ProjectFile, lines: Lines) -> Iterator[Placed]:
