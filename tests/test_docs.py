@@ -22,12 +22,12 @@ from warmline.config.sequences import SequenceFile, StepFile
 from warmline.config.settings import TABLE
 from warmline.connectors.hubspot import contacts as hubspot_contacts
 from warmline.connectors.hubspot import webhooks as hubspot_webhooks
-from warmline.core import events, mail, mail_liquid, policy, retries
+from warmline.core import events, mail, mail_links, mail_liquid, policy, retries
 from warmline.core.actions import FIELDS, ActionKind
 from warmline.core.outcomes import OutcomeKind
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
-from warmline.flows import act, alerts, incidents, intake, interpret, links, send, watch
+from warmline.flows import act, alerts, hits, incidents, intake, interpret, links, send, watch
 from warmline.flows.exchanges import LONG_TRIES
 from warmline.kit import exchange, redaction
 from warmline.kit.http import TIMEOUT_S
@@ -253,6 +253,12 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
         ),
         ("tries after which an action that is put off keeps its call", [f"{LONG_TRIES} |"]),
         ("an unsubscribe link", [f"{whole(links.UNSUBSCRIBE_FOR, DAY)} days"]),
+        (
+            "every other link of a mail",
+            [f"{whole(links.UNSUBSCRIBE_FOR, DAY)} days", f"{mail_links.TARGET_BYTES_MAX} bytes"],
+        ),
+        ("hits kept of one mail", [f"| {hits.HITS_MAX} |"]),
+        ("a hit is judged after", [f"{whole(hits.JUDGE_AFTER, SECOND)} s"]),
         (
             "a letter with its layout",
             [

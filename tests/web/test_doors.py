@@ -43,21 +43,6 @@ PAGES = ["/", "/explain", "/explain?q=1", "/healthz", "/nothing/here"]
 
 
 @pytest.fixture
-def wire(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """A client of a real server."""
-    monkeypatch.setattr(site, "_serving", [])
-    # The server's threads end with the test, so each request gives its connection back.
-    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    server = site.Server(house.runtime, "127.0.0.1", 0, 4)
-    server.start()
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{server.port}", timeout=10, trust_env=False
-    ) as client:
-        yield client
-    server.stop()
-
-
-@pytest.fixture
 def client(house: House, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client without a network, on this machine."""
     monkeypatch.setattr(site, "_serving", [house.runtime])

@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from warmline import __version__
-from warmline.cli.setup import open_project, out, sentences
+from warmline.cli.mail import mail_app
+from warmline.cli.setup import ProjectOption, open_project, out, sentences
+from warmline.core.errors import ConfigError
 
 app = typer.Typer(
     name="warmline",
@@ -23,11 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ProjectOption = Annotated[
-    Path | None,
-    typer.Option("--project", "-p", help="the project folder (default: here, or WARMLINE_PROJECT)"),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -51,6 +48,9 @@ def init(folder: Annotated[Path, typer.Argument(help="a folder to make")]) -> No
 @app.command()
 @sentences
 def check(
+    what: Annotated[
+        str, typer.Argument(help="`mail`: the DNS of your sending domains", metavar="[mail]")
+    ] = "",
     project: ProjectOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="only the files; ask no vendor")
@@ -61,9 +61,14 @@ def check(
 ) -> None:
     """Check the project folder, then each connection, every field needed, and the webhooks."""
     _, loaded = open_project(project)
-    from warmline.cli.check import check as run
+    from warmline.cli import check as run
 
-    run(loaded, offline=offline, as_json=as_json)
+    if what == "mail":
+        run.check_mail(loaded, as_json=as_json)
+        return
+    if what:
+        raise ConfigError(f"check {what!r} is not known; expected `check` or `check mail`")
+    run.check(loaded, offline=offline, as_json=as_json)
 
 
 @app.command()
@@ -611,6 +616,9 @@ def sandbox(
     from warmline.cli.sandbox import sandbox as run
 
     run(port, warmline)
+
+
+app.add_typer(mail_app, name="mail")
 
 
 def main() -> None:

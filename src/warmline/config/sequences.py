@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from warmline.config.faults import first_fault
+from warmline.config.letters import LAYOUT, letter_of_text
 from warmline.config.sequence_file import SequenceFile, StepFile
 from warmline.config.yaml_lines import parse_yaml, read_text
 from warmline.core.conditions import BadCondition, Condition, checked
@@ -23,10 +23,8 @@ from warmline.core.mail import CompiledStep, TemplateError, compile_step
 from warmline.core.segments import Segment
 from warmline.core.sequences import HELD_BACK, STEP_SPEAKS_OF, Branch, Monthly, Sequence, Step
 
-LAYOUT = "layout.mjml"
 FILE = "sequence.yaml"
 HERE = "warmline"  # the value of `in:` for a sequence that lives here
-_FRONT_MATTER = ("subject", "preheader", "topic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,52 +259,24 @@ class _Reader:
     def _compile(self, called: str, key: str, text: str) -> None:
         if called in self._letters:
             return
-        path, layout = self._files.path(key), self._files.texts[LAYOUT]
-        head, compiled = _letter(path, text, layout, self._files.path(LAYOUT), called)
-        self._letters[called] = compiled
-        if topic := str(head.get("topic") or "").strip():
-            self._topics[called] = topic
-
-
-def _letter(
-    path: Path, text: str, layout: str, layout_path: Path, called: str
-) -> tuple[dict[str, Any], CompiledStep]:
-    """Front matter (subject, preheader, topic) between two `---` lines, then the Markdown."""
-    head, body, body_line = _front_matter(path, text)
-    data, _ = parse_yaml(head, str(path), first_line=2)
-    if not isinstance(data, dict) or not str(data.get("subject") or "").strip():
-        raise ConfigError("expected `subject:` in the front matter", file=str(path), line=1)
-    unknown = sorted(set(data) - set(_FRONT_MATTER))
-    if unknown:
-        raise ConfigError(
-            f"the front matter holds {unknown}; expected {', '.join(_FRONT_MATTER)}",
-            file=str(path),
-            line=1,
-        )
-    try:
-        compiled = compile_step(
-            name=f"{path.parent.name}/{called.rpartition('/')[2]}",
-            subject=str(data["subject"]),
-            preheader=str(data.get("preheader") or ""),
-            body=body,
-            layout=layout,
-            first_line=body_line,
-        )
-    except TemplateError as error:
-        raise ConfigError(
-            f"{error.part}: found {error.found}; expected {error.expected}",
-            file=str(layout_path if error.part == "layout" else path),
-            line=error.line,
-        ) from None
-    return data, compiled
-
-
-def _front_matter(path: Path, text: str) -> tuple[str, str, int]:
-    parts = text.split("\n---", 1)
-    if not text.startswith("---\n") or len(parts) != 2:
-        raise ConfigError(
-            "expected the file to begin with `---`, `subject: …`, `---`", file=str(path), line=1
-        )
-    head = parts[0][4:]
-    body = parts[1].lstrip("-").removeprefix("\n")
-    return head, body, text[: len(text) - len(body)].count("\n") + 1
+        path = self._files.path(key)
+        read = letter_of_text(path, text)
+        letter = read.letter
+        try:
+            self._letters[called] = compile_step(
+                name=letter.name,
+                subject=letter.subject,
+                preheader=letter.preheader,
+                body=letter.body,
+                layout=self._files.texts[LAYOUT],
+                first_line=letter.first_line,
+            )
+        except TemplateError as error:
+            in_layout = error.part == "layout"
+            raise ConfigError(
+                f"{error.part}: found {error.found}; expected {error.expected}",
+                file=str(self._files.path(LAYOUT) if in_layout else path),
+                line=error.line,
+            ) from None
+        if read.topic:
+            self._topics[called] = read.topic

@@ -47,6 +47,7 @@ class Exit(StrEnum):
     REENGAGED = "reengaged"  # they said "keep me posted", or came back by a confirmed act
     HIRED = "hired"  # they are colleagues now
     ACTIVE_ELSEWHERE = "active_elsewhere"  # another application of theirs is in a pipeline
+    REJECTED = "rejected"  # the application that they are on it for is over
 
 
 @dataclass(frozen=True, slots=True)

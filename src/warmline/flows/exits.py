@@ -22,6 +22,7 @@ REASONS = {
     Exit.REENGAGED: "the candidate is in touch again",
     Exit.HIRED: "hired",
     Exit.ACTIVE_ELSEWHERE: "another application is in a pipeline",
+    Exit.REJECTED: "the application was rejected",
 }
 _ENDS = {
     EventKind.MESSAGE_REPLIED: Exit.REPLIED,
@@ -29,6 +30,7 @@ _ENDS = {
     EventKind.APPLICATION_HIRED: Exit.HIRED,
     EventKind.APPLICATION_SUBMITTED: Exit.ACTIVE_ELSEWHERE,
     EventKind.APPLICATION_STAGE_CHANGED: Exit.ACTIVE_ELSEWHERE,
+    EventKind.APPLICATION_REJECTED: Exit.REJECTED,
 }
 
 
@@ -84,8 +86,9 @@ def follow(runtime: Runtime, endings: Collection[Ending], now: datetime) -> list
 
 
 def _concerns(one: Ending, row: Enrolment) -> bool:
-    """The application that somebody was enrolled for is not another one."""
-    return one.exit is not Exit.ACTIVE_ELSEWHERE or one.application_id != row.application_id
+    """The application that somebody was enrolled for is not another one; it alone can be over."""
+    same = one.application_id == row.application_id
+    return {Exit.ACTIVE_ELSEWHERE: not same, Exit.REJECTED: same}.get(one.exit, True)
 
 
 def state_exit(exits: Collection[Exit], row: Enrolment, rows: Iterable[Application]) -> Exit | None:
@@ -93,6 +96,9 @@ def state_exit(exits: Collection[Exit], row: Enrolment, rows: Iterable[Applicati
     there = list(rows)
     if Exit.HIRED in exits and any(a.status == ApplicationStatus.HIRED for a in there):
         return Exit.HIRED
+    mine = next((a for a in there if a.pk == row.application_id), None)
+    if Exit.REJECTED in exits and mine is not None and mine.status == ApplicationStatus.REJECTED:
+        return Exit.REJECTED
     others = [a for a in there if _in_a_pipeline(a) and a.pk != row.application_id]
     return Exit.ACTIVE_ELSEWHERE if Exit.ACTIVE_ELSEWHERE in exits and others else None
 

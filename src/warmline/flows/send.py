@@ -21,7 +21,7 @@ from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reaso
 from warmline.core.retries import backoff_s, given_up
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
-from warmline.flows.compose import compose
+from warmline.flows.compose import compose, kept
 from warmline.flows.fields import Known, known
 from warmline.flows.incidents import (
     credentials_key,
@@ -316,6 +316,8 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
             sending_at=now,
             claim_until=now + CLAIM_FOR,
             to_address=item.envelope.recipient_address,
+            segment=seen.segment,
+            **kept(message),
         )
     )
 
