@@ -305,7 +305,9 @@ class _Check:
         able = known(self.file.content)
         for loaded in self.sequences.values():
             for called, letter in loaded.letters.items():
-                if strange := sorted(letter.variables - able):
+                # Liquid's own words for lists and texts, as in `roles.size`.
+                asked = {name.removesuffix(".size") for name in letter.variables}
+                if strange := sorted(asked - able):
                     raise self._strange_value(loaded, called, strange[0], able)
 
     def _strange_value(
