@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warmline.core.events import ApplicationStatus, StageKind
-from warmline.core.policy import NO_ADDRESS, OVERDUE_AFTER, CandidateState, hold_reason
+from warmline.core.policy import NO_ADDRESS, OVERDUE_AFTER, CandidateState, hold
 from warmline.core.sequences import StepClass
+
+
+def hold_reason(*args: Any, **kwargs: Any) -> str:
+    held = hold(*args, **kwargs)
+    return held.words if held else ""
+
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ACTIVE = ((ApplicationStatus.ACTIVE, StageKind.APPLIED),)

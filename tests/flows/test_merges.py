@@ -21,12 +21,12 @@ from warmline.core.candidates import normal_email
 from warmline.core.errors import WarmlineError
 from warmline.core.events import EventKind
 from warmline.core.matching import mailbox_key
-from warmline.core.policy import hold_reason
+from warmline.core.policy import hold
 from warmline.core.sequences import StepClass
 from warmline.flows import interpret, likeness, review
 from warmline.flows.merge import fold, undo
 from warmline.flows.opt_out import suppress_candidate
-from warmline.flows.send import _state
+from warmline.flows.standing import state_of
 from warmline.ports import Channel
 from warmline.store.models import (
     Action,
@@ -273,11 +273,11 @@ def mailable() -> set[str]:
     found: set[str] = set()
     for one in Candidate.objects.all():
         seen = present(one.pk)
-        state, usable = _state(
+        state, usable = state_of(
             seen.addresses, do_not_contact=seen.do_not_contact, merged=seen.merged,
             erased=seen.erased, nurture_hold="", candidacies=[],
         )  # fmt: skip
-        if not hold_reason(StepClass.TRANSACTIONAL, state, due_at=START, now=START):
+        if not hold(StepClass.TRANSACTIONAL, state, due_at=START, now=START):
             found |= set(usable)
     return found
 
