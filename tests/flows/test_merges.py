@@ -33,6 +33,7 @@ from warmline.store.models import (
     Application,
     Candidate,
     CandidateEmail,
+    Consent,
     Delivery,
     Enrolment,
     Event,
@@ -41,6 +42,7 @@ from warmline.store.models import (
     Likeness,
     Merge,
     Message,
+    Preference,
     Suppression,
 )
 from warmline.store.queries import present
@@ -203,6 +205,14 @@ def person(number: int, dice: random.Random, *, now: datetime) -> Candidate:
         event=event, planned_at=now, lane=lane_of(one.pk), due_at=now,
     )  # fmt: skip
     IdentityKey.objects.create(candidate=one, kind="phone", value="79460018")
+    if dice.random() < 0.5:
+        Consent.objects.create(
+            candidate=one, basis="express", source="warmline", since=now, event=event
+        )
+        Preference.objects.create(
+            candidate=one, days_between=dice.randint(0, 9), topics_off=dice.sample(["a", "b"], 1),
+            paused_until=dice.choice([None, now + timedelta(days=number)]), updated_at=now,
+        )  # fmt: skip
     for sequence in dice.sample(["welcome", "silver"], dice.randint(0, 2)):
         enrolment = Enrolment.objects.create(
             candidate=one, sequence=sequence, version="v", application=application, event=event,
@@ -219,7 +229,7 @@ def person(number: int, dice: random.Random, *, now: datetime) -> Candidate:
 
 TABLES: tuple[type[fields.Model], ...] = (
     Candidate, CandidateEmail, ExternalId, Application, Event, Action, Enrolment, Message,
-    Suppression, IdentityKey,
+    Suppression, IdentityKey, Consent, Preference,
 )  # fmt: skip
 
 

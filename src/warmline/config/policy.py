@@ -136,7 +136,12 @@ class PolicyFile(_Strict):
         found = said or self.consent.get(DEFAULT) or _LAWS[DEFAULT]
         dealings = found.relationship_months
         months = found.application_months
-        return Law(months, months if dealings is None else dealings, found.required)
+        return Law(
+            application_months=months,
+            relationship_months=months if dealings is None else dealings,
+            required=found.required,
+            clicks=country != "CA",
+        )
 
     @cached_property
     def rules(self) -> Rules:

@@ -20,11 +20,13 @@ _STRONGEST_FIRST = (EXPRESS, RELATIONSHIP, APPLICATION, IMPORTED)
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What a jurisdiction lets an unspoken consent stand for, in months; 0: not at all."""
+    """What a jurisdiction lets an unspoken consent stand for, in months; 0: not at all. `clicks`:
+    a click that the person made is a contact like an inquiry; to Canada it is none."""
 
     application_months: int
     relationship_months: int
     required: bool = True
+    clicks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Quiet:
             datetime.combine(local.date() + timedelta(days=d), self.closes, zone)
             .replace(fold=fold)
             .astimezone(UTC)
-            for d in (0, 1)
+            for d in (0, 1, 2)  # a clock may jump over the only hour that is not quiet
             for fold in (0, 1)  # the hour that comes twice in autumn
         ]
         later = [e for e in ends if e > moment and not self._at(e.astimezone(zone).time())]
@@ -108,6 +108,10 @@ class Rules:
     expire_after: timedelta = timedelta(days=14)
     quiet: Quiet | None = None
     frequency: Frequency | None = None
+
+    @property
+    def quiet_receipts(self) -> bool:
+        return self.quiet is not None and self.quiet.receipts
 
 
 DEFAULT_RULES = Rules()
@@ -170,7 +174,7 @@ def hold(
         return _never(HoldCode.OVERDUE, overdue_words(rules.overdue_after))
     if step_class is StepClass.MARKETING:
         return _nurture_hold(state, for_segment, topic) or _wait(state, now, rules)
-    if rules.quiet is not None and rules.quiet.receipts:
+    if rules.quiet is not None and rules.quiet_receipts:
         return _latest([_quiet(rules.quiet, state.zone, now)], now, rules, state.zone)
     return None
 

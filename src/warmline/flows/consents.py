@@ -12,7 +12,8 @@ from datetime import datetime
 
 from warmline.config.project import Project
 from warmline.core import consent
-from warmline.core.consent import Consent, implied, why_not
+from warmline.core.consent import Consent, Law, implied, why_not
+from warmline.core.engagement import ACTS, is_act
 from warmline.core.events import ApplicationStatus, EventKind, InterviewStatus, StageKind
 from warmline.core.triggers import OWN
 from warmline.flows.fields import Known
@@ -21,8 +22,6 @@ from warmline.store.models import Application, Candidate, Event
 from warmline.store.models import Consent as Row
 from warmline.store.statuses import ConsentBasis, EventEffect
 
-# What a person says of themselves, to us: an inquiry, in the words of the law.
-_INQUIRIES = (EventKind.MESSAGE_REPLIED, EventKind.CANDIDATE_REENGAGED)
 _MET = frozenset({StageKind.INTERVIEW, StageKind.FINAL, StageKind.OFFER, StageKind.HIRED})
 TEXT_VERSION = "text_version"  # the event's field: which words they agreed to
 
@@ -76,7 +75,7 @@ def why_no_consent(
     why = why_not(found, law, now=now)
     if not why:
         return ""
-    asked = _inquiries(one.candidate)  # looked for only where nothing else stands
+    asked = _inquiries(one.candidate, law)  # looked for only where nothing else stands
     return why_not([*found, *implied(law, applied=asked, dealings=())], law, now=now)
 
 
@@ -89,7 +88,7 @@ def standing_consent(
         *spoken.get(one.candidate.pk, ()),
         *implied(
             law,
-            applied=[*_applied(one), *_inquiries(one.candidate)],
+            applied=[*_applied(one), *_inquiries(one.candidate, law)],
             dealings=_dealings(one, now),
         ),
     ]
@@ -121,8 +120,13 @@ def _dealings(one: Known, now: datetime) -> list[datetime]:
     return met
 
 
-def _inquiries(candidate: Candidate) -> list[datetime]:
-    rows = Event.objects.filter(
-        candidate=candidate, kind__in=_INQUIRIES, effect=EventEffect.APPLIED
+def _inquiries(candidate: Candidate, law: Law) -> list[datetime]:
+    """What the person did of themselves, and a machine did not (I9)."""
+    kinds = (
+        set(ACTS)
+        - {EventKind.CONSENT_GIVEN}
+        - (set() if law.clicks else {EventKind.MESSAGE_CLICKED})
     )
-    return list(rows.values_list("occurred_at", flat=True))
+    rows = Event.objects.filter(candidate=candidate, kind__in=kinds, effect=EventEffect.APPLIED)
+    found = rows.values_list("kind", "occurred_at", "fields")
+    return [at for kind, at, fields in found if is_act(EventKind(kind), fields)]

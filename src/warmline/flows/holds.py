@@ -78,7 +78,7 @@ def tick(runtime: Runtime) -> set[Lane]:
 
 def _look(runtime: Runtime, held: list[Message], now: datetime) -> set[Lane]:
     people = known(m.candidate_id for m in held)
-    found = standing(runtime, people, now)
+    found = standing(runtime, people, now, nurtured=set(people))
     going: dict[int, list[Message]] = {}
     for message in held:
         why = hold(

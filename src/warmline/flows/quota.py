@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from math import log
 
 from django.db.models import F
 
@@ -87,10 +88,9 @@ def limit_of(top: int | None, first: int | None, growth: float, days_before: int
     """The limit of a day: so many days before it, mail left. None: no limit."""
     if first is None or top is None:
         return top
-    if first >= top:
+    if first >= top or days_before * log(growth) >= log(top / first):
         return top
-    warm = first * growth ** min(days_before, 1000)
-    return top if warm >= top else int(warm)
+    return int(first * growth**days_before)
 
 
 def _limits(runtime: Runtime, file: SendersFile, names: list[str], day: date) -> dict[str, int]:

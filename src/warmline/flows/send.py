@@ -137,7 +137,9 @@ def _claim(runtime: Runtime, lanes: Collection[int], token: str, stale: Hold | N
         if not due:
             return _Claim(now, [], {}, Standing())
         people = known(m.candidate_id for m in due)
-        claim = _Claim(now, [], people, standing(runtime, people, now), len(due) == BATCH)
+        nurtured = {m.candidate_id for m in due if m.step_class == StepClass.MARKETING}
+        found = standing(runtime, people, now, nurtured=nurtured)
+        claim = _Claim(now, [], people, found, len(due) == BATCH)
         senders = {pk: sender(runtime.project, one)[1] for pk, one in people.items()}
         quota = Quota.of(runtime, set(senders.values()), now)
         for message in due:

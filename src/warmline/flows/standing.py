@@ -19,7 +19,7 @@ from warmline.core.sequences import StepClass
 from warmline.flows.consents import consents_of, why_no_consent
 from warmline.flows.fields import Known
 from warmline.flows.runtime import Runtime
-from warmline.flows.whereabouts import Whereabouts, where_is
+from warmline.flows.whereabouts import POLICY, Whereabouts, where_is
 from warmline.store.models import (
     Enrolment,
     Message,
@@ -31,36 +31,42 @@ from warmline.store.queries import LEFT, present, sent_since
 from warmline.store.statuses import SuppressionReason
 
 _NO_WISHES = Wishes()
+_NOWHERE = Whereabouts("", "UTC", POLICY)
 
 
 @dataclass(slots=True)
 class Standing:
-    """`states` by candidate, with what does not change until a claimed mail leaves: where they are,
-    and whether a consent stands. Withdrawing one suppresses, which is looked for again."""
+    """`states` by candidate. Where they are and whether a consent stands holds until a claimed
+    mail leaves; withdrawing one suppresses, which is looked for again."""
 
     states: dict[int, CandidateState] = field(default_factory=dict)
-    where: dict[int, Whereabouts] = field(default_factory=dict)
 
 
-def standing(runtime: Runtime, people: Mapping[int, Known], now: datetime) -> Standing:
+def standing(
+    runtime: Runtime, people: Mapping[int, Known], now: datetime, *, nurtured: Collection[int]
+) -> Standing:
     """How these people stand. An address that bounced is no address: `Known.emails` is left with
-    those that may be written to."""
+    those that may be written to. `nurtured`: of whom more is asked than a receipt needs, which
+    most mails are: where they are, what they agreed to, and what they got."""
     addresses = [email for one in people.values() for email in one.emails]
     rows = Suppression.objects.filter(address__in=addresses)
     suppressed = {row.address: (row.reason, row.source) for row in rows}
     segments = Segmentation.objects.in_bulk(list(people))
     wishes = {
         row.candidate_id: Wishes(row.paused_until, row.days_between, row.topics_off)
-        for row in Preference.objects.filter(candidate__in=list(people))
+        for row in (Preference.objects.filter(candidate__in=nurtured) if nurtured else ())
     }
-    sent = _sent(runtime, people, wishes, now)
-    consents = consents_of(people)
+    sent = _sent(runtime, nurtured, wishes, now) if nurtured else {}
+    consents = consents_of(nurtured) if nurtured else {}
+    everywhere = runtime.project.file.policy.rules.quiet_receipts
     rules = runtime.project.segment_rules
     found = Standing()
     for candidate_id, one in people.items():
         row = segments.get(candidate_id)
         told = [(e, *suppressed.get(e, ("", ""))) for e in one.emails]
-        where = found.where[candidate_id] = whereabouts(runtime.project, one)
+        where = _NOWHERE
+        if candidate_id in nurtured or everywhere:
+            where = whereabouts(runtime.project, one)
         found.states[candidate_id], one.emails = state_of(
             told,
             do_not_contact=one.candidate.do_not_contact,
@@ -71,7 +77,9 @@ def standing(runtime: Runtime, people: Mapping[int, Known], now: datetime) -> St
             else "",
             no_consent=why_no_consent(
                 runtime.project, where.country, one, consents.get(candidate_id, []), now
-            ),
+            )
+            if candidate_id in nurtured
+            else "",
             candidacies=[(a.status, a.stage.kind if a.stage else None) for a in one.applications],
             wishes=wishes.get(candidate_id, _NO_WISHES),
             sent=sent.get(candidate_id, ()),
@@ -166,7 +174,7 @@ def topic_of(runtime: Runtime, message: Message, enrolment: Enrolment) -> str:
 
 def _sent(
     runtime: Runtime,
-    people: Mapping[int, Known],
+    people: Collection[int],
     wishes: Mapping[int, Wishes],
     now: datetime,
 ) -> dict[int, list[datetime]]:
