@@ -232,7 +232,7 @@ def _wait(state: CandidateState, now: datetime, rules: Rules) -> Hold | None:
             words = f"they asked for at least {wishes.days_between} days between two mails"
             yield Hold(HoldCode.FREQUENCY, words, free)
         if (cap := rules.frequency) is not None:
-            words = f"they got {cap.mails} mails within {cap.days} days"
+            words = f"nobody gets more than {cap.mails} in {cap.days} days"
             yield Hold(HoldCode.FREQUENCY, words, cap.free_at(state.sent, now))
         if rules.quiet is not None:
             yield _quiet(rules.quiet, state.zone, now)

@@ -14,7 +14,7 @@ from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.standing import standing, topic_of
 from warmline.store.db import writing
 from warmline.store.models import Message
-from warmline.store.statuses import MessageStatus
+from warmline.store.statuses import EnrolmentStatus, MessageStatus
 
 LOOK_EVERY = timedelta(minutes=10)
 BATCH = 500
@@ -56,7 +56,8 @@ def keep(runtime: Runtime, message: Message, was: MessageStatus, held: Hold, now
 
 
 def tick(runtime: Runtime) -> set[Lane]:
-    """Every ten minutes: what is held and may go is looked at again. Returns the lanes to poke."""
+    """Every ten minutes: what is held and may go is looked at again, unless its enrolment has
+    ended. Returns the lanes to poke."""
     now, last = runtime.now(), runtime.looked_again_at
     if last is not None and timedelta(0) <= now - last < LOOK_EVERY:
         return set()
@@ -77,6 +78,9 @@ def tick(runtime: Runtime) -> set[Lane]:
 
 
 def _look(runtime: Runtime, held: list[Message], now: datetime) -> set[Lane]:
+    ended = [m.pk for m in held if m.enrolment.status == EnrolmentStatus.STOPPED]
+    Message.objects.filter(pk__in=ended, status=MessageStatus.HELD).update(expires_at=None)
+    held = [m for m in held if m.enrolment.status != EnrolmentStatus.STOPPED]
     people = known(m.candidate_id for m in held)
     found = standing(runtime, people, now, nurtured=set(people))
     going: dict[int, list[Message]] = {}

@@ -179,6 +179,7 @@ def _hold(messages: Any, why: str, journal: Journal) -> None:
             reason=why,
             claimed_by="",
             claim_until=None,
+            expires_at=None,  # it is not looked at again
         )
 
 

@@ -88,7 +88,9 @@ def stop_mail(candidate: Candidate, why: str) -> None:
     lock_candidate(candidate.pk)
     Message.objects.filter(
         candidate=candidate, status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED]
-    ).update(status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None)
+    ).update(
+        status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None, expires_at=None
+    )
     Enrolment.objects.filter(candidate=candidate, status=EnrolmentStatus.ACTIVE).update(
         status=EnrolmentStatus.STOPPED, reason=why, next_due_at=None
     )

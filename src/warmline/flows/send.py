@@ -38,11 +38,12 @@ from warmline.flows.standing import Standing, standing, standing_now, topic_of
 from warmline.ports import Envelope, MailSession
 from warmline.store.db import writing
 from warmline.store.models import Message
+from warmline.store.queries import begin_sending, was_handed_off
 from warmline.store.statuses import MessageStatus, SuppressionReason
 
 log = logging.getLogger("warmline.send")
 
-BATCH = 20
+BATCH = 40
 CLAIM_FOR = timedelta(seconds=180)
 _TROUBLE = "mail:trouble"
 
@@ -254,7 +255,6 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         now=now,
         rules=runtime.project.file.policy.rules,
     )
-    mine = Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token)
     begun = False
     mail = runtime.project.file.mail.connection
     if held:
@@ -263,15 +263,16 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         paused_of(pauses).sequence(item.sequence, mail)
         or usable[0] != item.envelope.recipient_address
     ):
-        mine.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
+        Message.objects.filter(
+            pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token
+        ).update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
     else:
-        begun = bool(
-            mine.update(
-                status=MessageStatus.SENDING,
-                sending_at=now,
-                claim_until=now + CLAIM_FOR,
-                to_address=item.envelope.recipient_address,
-            )
+        begun = begin_sending(
+            message.pk,
+            token,
+            address=item.envelope.recipient_address,
+            now=now,
+            until=now + CLAIM_FOR,
         )
     if not begun:
         give_back([(message.sender_address, item.claimed_at)])
@@ -303,7 +304,7 @@ def _record(runtime: Runtime, token: str, item: _Ready, outcome: Outcome) -> Non
     if outcome.kind in (OutcomeKind.LATER, OutcomeKind.REFUSED):
         give_back([(message.sender_address, item.claimed_at)])
     if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
-        _move(token, message, MessageStatus.HANDED_OFF, handed_off_at=now)
+        was_handed_off(message.pk, token, now=now)
         if message.attempts or message.reason:
             credentials = credentials_key(runtime.project.file.mail.connection, "write")
             keys = [_TROUBLE, credentials, f"message:{message.pk}"]

@@ -224,6 +224,37 @@ def keep_placements(placed: Sequence[tuple[int, Placement, int]], now: datetime)
         cursor.executemany(_KEEP, rows)
 
 
+# Asked twice a mail, in the transaction between two hand-overs: by the ORM they take longer than
+# the database does.
+_BEGIN = """
+UPDATE warmline_message
+SET status = 'sending', sending_at = %s, claim_until = %s, to_address = %s
+WHERE id = %s AND status = 'claimed' AND claimed_by = %s
+"""
+_HANDED_OFF = """
+UPDATE warmline_message
+SET status = 'handed_off', handed_off_at = %s, claimed_by = '', claim_until = NULL
+WHERE id = %s AND claimed_by = %s
+"""
+
+
+def begin_sending(
+    message_id: int, token: str, *, address: str, now: datetime, until: datetime
+) -> bool:
+    """From here on a lost answer leaves doubt. False where the message is not ours any more."""
+    stamp = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, [stamp(now), stamp(until), address, message_id, token])
+        return bool(cursor.rowcount)
+
+
+def was_handed_off(message_id: int, token: str, *, now: datetime) -> None:
+    """The server accepted it, by compare-and-swap of the claim."""
+    stamp = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(_HANDED_OFF, [stamp(now), message_id, token])
+
+
 def add_to_sender_days(day: date, taken: Mapping[str, int]) -> None:
     """So many mails more, by sender and domain: one statement a claim."""
     args = [arg for name, mails in sorted(taken.items()) for arg in (name, day.isoformat(), mails)]
