@@ -15,7 +15,16 @@ from tests.harness import TooSlowError
 from tests.postgres import WHY_NOT
 
 from bench import machine
-from bench.data import BACKFILL, CANDIDATES, EXPORT_PEOPLE, audited, backfilled, segmented
+from bench.data import (
+    BACKFILL,
+    CANDIDATES,
+    EXPORT_PEOPLE,
+    MAILS,
+    audited,
+    backfilled,
+    handed,
+    segmented,
+)
 from bench.identity.__main__ import held_against_truth
 from bench.kept import keep, table
 from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
@@ -27,6 +36,7 @@ DATA: dict[str, Callable[[Say], list[Figure]]] = {
     "audit": lambda say: audited(EXPORT_PEOPLE, say),
     "backfill": lambda say: backfilled(BACKFILL, say),
     "segments": lambda say: segmented(CANDIDATES, say),
+    "mail": lambda say: handed(MAILS, say),
 }
 STEADY_S = 30
 BUILD = Path("build")

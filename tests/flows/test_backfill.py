@@ -145,10 +145,9 @@ def test_each_gets_the_first_letter_on_their_day_and_reads_when_it_was(history: 
     backfill.silver(history.runtime, months=12, per_day=2, apply=True)
     people = on_it().count()
     assert people > 2
-    for _ in range(people + 3):
-        history.clock.move(hours=2)
+    for _ in range((people + 3) * 4):
+        history.clock.move(hours=6)
         history.settle()
-        history.clock.move(hours=22)
     left = Message.objects.filter(enrolment__in=on_it(), step=1, status="handed_off")
     assert left.count() == people
     for message in left.select_related("enrolment"):

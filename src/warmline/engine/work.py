@@ -8,6 +8,7 @@ from warmline.flows import act, alerts, interpret
 from warmline.flows.absent import look_for_missing
 from warmline.flows.enrol import tick as enrol_tick
 from warmline.flows.first_sync import tell, waits
+from warmline.flows.holds import tick as held_tick
 from warmline.flows.incidents import open_incident
 from warmline.flows.judge import tick as judge_tick
 from warmline.flows.nurture import tick as nurture_tick
@@ -68,7 +69,7 @@ def tick(runtime: Runtime) -> set[Lane]:
 def look(runtime: Runtime) -> set[Lane]:
     """One tick: take up what lapsed, plan what falls due, name the lanes that have work."""
     recover(runtime)
-    lanes = enrol_tick(runtime) | nurture_tick(runtime) | segment_tick(runtime)
+    lanes = held_tick(runtime) | enrol_tick(runtime) | nurture_tick(runtime) | segment_tick(runtime)
     lanes |= judge_tick(runtime)
     lanes |= due_lanes(runtime)
     named = {lane.family for lane in lanes}

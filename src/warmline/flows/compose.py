@@ -1,6 +1,6 @@
 """A message row into a mail: the step's template, the candidate's data, the headers.
 
-What was filled in is kept with the message (`kept`), so that a browser can show the letter again.
+What was filled in is kept with the message as it leaves, so that a browser can show it again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def compose(
     project: Project, message: Message, enrolment: Enrolment, one: Known, now: datetime
 ) -> Envelope:
     """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail,
-    and LookupError where the step is no longer in the sequence's files. Sets the columns of the
-    message that `kept` names, and saves nothing: that is done as the mail leaves."""
+    and LookupError where the step is no longer in the sequence's files. Sets subject
+    and values of the message, and saves nothing: that is done as the mail leaves."""
     compiled = letter_of(project, enrolment, message)
     sender_name, sender_address, reply_to = sender(project, one)
     links = addresses(project.public_url, message.pk, now)
@@ -40,7 +40,6 @@ def compose(
     message.values = filled_with(project, enrolment, one, now, roles=roles)
     rendered = compiled.render({**message.values, **links})
     message.subject = rendered.subject[:300]
-    message.sender_address = sender_address
     return Envelope(
         message_id=message_id_header(message.pk, sender_address.rpartition("@")[2]),
         sender_name=sender_name,
@@ -92,13 +91,6 @@ def filled_with(
         "careers_url": project.file.careers_url,
         "content": dict(project.file.content),
         "roles": [dict(role) for role in roles],
-    }
-
-
-def kept(message: Message) -> dict[str, object]:
-    """What is saved of the letter as it leaves."""
-    return {
-        name: getattr(message, name) for name in ("values", "subject", "piece", "sender_address")
     }
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
+
 from warmline.core.engagement import is_act
 from warmline.core.events import ApplicationStatus, EventKind
 from warmline.core.sequences import Exit
@@ -109,6 +111,12 @@ def end(enrolments: Sequence[Enrolment], reason: str, now: datetime) -> None:
     Enrolment.objects.filter(pk__in=ids, status__in=OPEN).update(
         status=EnrolmentStatus.STOPPED, reason=reason, ended_at=now, next_due_at=None
     )
-    Message.objects.filter(
-        enrolment__in=ids, status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED]
-    ).update(status=MessageStatus.HELD, reason=reason, claimed_by="", claim_until=None)
+    waiting = Q(status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED])
+    held_for_now = Q(status=MessageStatus.HELD, expires_at__isnull=False)
+    Message.objects.filter(waiting | held_for_now, enrolment__in=ids).update(
+        status=MessageStatus.HELD,
+        reason=reason,
+        claimed_by="",
+        claim_until=None,
+        expires_at=None,
+    )

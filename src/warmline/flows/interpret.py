@@ -22,6 +22,7 @@ from warmline.core.events import ApplicationStatus, Event, EventKind
 from warmline.core.segments import Placement
 from warmline.flows import authority, hints
 from warmline.flows.batch import APPLICATION_DELETED, Applied, Heard, clean, record_of
+from warmline.flows.consents import give
 from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.opt_out import stop_mail, suppress, suppress_candidate
@@ -199,6 +200,9 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
             EventRow.objects.bulk_update(
                 early.values(), ["effect", "kind", "candidate", "application"]
             )
+        for row, *_ in made:
+            if row.kind == EventKind.CONSENT_GIVEN and row.effect == EventEffect.APPLIED:
+                _consent(runtime, row)
         placed, moves = _follow(runtime, made, facts, now)
         for row, h, applied, one in made:
             told = applied.effect is EventEffect.APPLIED and applied.candidate is not None
@@ -312,6 +316,11 @@ def _opt_outs(connection: str, heard: Heard, applied: Applied) -> None:
     else:
         suppress([address] if address else [], reason, source=connection, now=heard.at)
         suppress_candidate(applied.candidate, reason, source=connection, now=heard.at)
+
+
+def _consent(runtime: Runtime, row: EventRow) -> None:
+    if row.candidate is not None:
+        give(runtime.project, row.candidate, row)
 
 
 def _finish(read: Sequence[_Read], now: datetime) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
+from warmline.flows.consents import withdraw
 from warmline.store.models import Candidate, CandidateEmail, Enrolment, Message, Suppression
 from warmline.store.queries import lock_candidate
 from warmline.store.statuses import OPEN, EnrolmentStatus, MessageStatus, SuppressionReason
@@ -35,6 +36,7 @@ def suppress_candidate(
         # For addresses that come later; the person may have none yet.
         Candidate.objects.filter(pk=candidate.pk, opted_out="").update(opted_out=reason)
         candidate.opted_out = candidate.opted_out or reason
+        withdraw(candidate, now=now)
     if reason is not None:
         addresses = CandidateEmail.objects.filter(candidate=candidate)
         suppress([row.normal for row in addresses], reason, source=source, now=now, detail=detail)
@@ -86,7 +88,9 @@ def stop_mail(candidate: Candidate, why: str, *, now: datetime) -> None:
     lock_candidate(candidate.pk)
     Message.objects.filter(
         candidate=candidate, status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED]
-    ).update(status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None)
+    ).update(
+        status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None, expires_at=None
+    )
     Enrolment.objects.filter(candidate=candidate, status__in=OPEN).update(
         status=EnrolmentStatus.STOPPED, reason=why, ended_at=now, next_due_at=None
     )

@@ -80,6 +80,12 @@ class Runtime:
     # By connection: failed tries, and until when its hints wait; when a paced poll goes on.
     hints_wait: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     poll_again_s: dict[str, float] = field(default_factory=dict)
+    # Connections that are to be polled at once, where the engine polls (`flows.fresh`).
+    poll_now: set[str] = field(default_factory=set)
+    engine_polls: bool = False
+    fresh_tried_at: dict[str, datetime] = field(default_factory=dict)
+    looked_again_at: datetime | None = None  # at what is held (`flows.holds`)
+    warmed: dict[str, int] = field(default_factory=dict)  # by sender (`flows.quota`)
 
     @property
     def own_tags(self) -> frozenset[str]:
@@ -110,6 +116,11 @@ class Runtime:
             for name in self.project.connections
             if capability in self.manifests[name].capabilities
         ]
+
+    def segment_of(self, sequence: str) -> Segment | None:
+        """Whom a sequence is for; None where it is gone from the files."""
+        loaded = self.project.sequences.get(sequence)
+        return loaded.segment if loaded else None
 
     def close(self) -> None:
         """Close the connectors' open connections."""
