@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
+
 from warmline.core.engagement import is_act
 from warmline.core.events import ApplicationStatus, EventKind
 from warmline.core.sequences import Exit
@@ -32,6 +34,9 @@ _ENDS = {
     EventKind.APPLICATION_STAGE_CHANGED: Exit.ACTIVE_ELSEWHERE,
     EventKind.APPLICATION_REJECTED: Exit.REJECTED,
 }
+
+
+_NOT_LEFT = (MessageStatus.PLANNED, MessageStatus.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,11 @@ def follow(runtime: Runtime, endings: Collection[Ending], now: datetime) -> list
     """End what these events end. The caller holds the transaction. Returns what was ended."""
     if not endings:
         return []
+    # Of one that has finished, the last letter may not have left yet.
+    unsent = Q(status=EnrolmentStatus.FINISHED, messages__status__in=_NOT_LEFT)
     rows = Enrolment.objects.filter(
-        candidate__in={one.candidate_id for one in endings}, status__in=OPEN
-    )
+        Q(status__in=OPEN) | unsent, candidate__in={one.candidate_id for one in endings}
+    ).distinct()
     ended: dict[str, list[Enrolment]] = {}
     for row in rows:
         loaded = sequence_of(runtime.project, row)
@@ -106,9 +113,15 @@ def state_exit(exits: Collection[Exit], row: Enrolment, rows: Iterable[Applicati
 def end(enrolments: Sequence[Enrolment], reason: str, now: datetime) -> None:
     """They end here: what of them has not left never does. The caller holds the transaction."""
     ids = [row.pk for row in enrolments]
-    Enrolment.objects.filter(pk__in=ids, status__in=OPEN).update(
+    Enrolment.objects.filter(pk__in=ids).exclude(status=EnrolmentStatus.STOPPED).update(
         status=EnrolmentStatus.STOPPED, reason=reason, ended_at=now, next_due_at=None
     )
-    Message.objects.filter(
-        enrolment__in=ids, status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED]
-    ).update(status=MessageStatus.HELD, reason=reason, claimed_by="", claim_until=None)
+    for row in enrolments:
+        row.status, row.reason, row.ended_at = EnrolmentStatus.STOPPED, reason, now
+        row.next_due_at = None
+    Message.objects.filter(enrolment__in=ids, status__in=_NOT_LEFT).update(
+        status=MessageStatus.HELD,
+        reason=reason,
+        claimed_by="",
+        claim_until=None,
+    )
