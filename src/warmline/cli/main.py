@@ -14,6 +14,7 @@ import typer
 
 from warmline import __version__
 from warmline.cli.mail import mail_app
+from warmline.cli.sequences import sequences_app
 from warmline.cli.setup import ProjectOption, open_project, out, sentences
 from warmline.core.errors import ConfigError
 
@@ -268,6 +269,7 @@ def segment(
     run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
 
 
+app.add_typer(sequences_app, name="sequences")
 TriggerOption = Annotated[str | None, typer.Option("--trigger", help="one trigger, by its name")]
 ConnectionOption = Annotated[str | None, typer.Option("--connection", help="one connection")]
 SequenceOption = Annotated[str | None, typer.Option("--sequence", help="one sequence")]

@@ -36,6 +36,9 @@ _ENDS = {
 }
 
 
+_NOT_LEFT = (MessageStatus.PLANNED, MessageStatus.CLAIMED)
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """Something happened that may end enrolments of this candidate. `application`: the one that it
@@ -71,9 +74,11 @@ def follow(runtime: Runtime, endings: Collection[Ending], now: datetime) -> list
     """End what these events end. The caller holds the transaction. Returns what was ended."""
     if not endings:
         return []
+    # Of one that has finished, the last letter may not have left yet.
+    unsent = Q(status=EnrolmentStatus.FINISHED, messages__status__in=_NOT_LEFT)
     rows = Enrolment.objects.filter(
-        candidate__in={one.candidate_id for one in endings}, status__in=OPEN
-    )
+        Q(status__in=OPEN) | unsent, candidate__in={one.candidate_id for one in endings}
+    ).distinct()
     ended: dict[str, list[Enrolment]] = {}
     for row in rows:
         loaded = sequence_of(runtime.project, row)
@@ -108,12 +113,14 @@ def state_exit(exits: Collection[Exit], row: Enrolment, rows: Iterable[Applicati
 def end(enrolments: Sequence[Enrolment], reason: str, now: datetime) -> None:
     """They end here: what of them has not left never does. The caller holds the transaction."""
     ids = [row.pk for row in enrolments]
-    Enrolment.objects.filter(pk__in=ids, status__in=OPEN).update(
+    Enrolment.objects.filter(pk__in=ids).exclude(status=EnrolmentStatus.STOPPED).update(
         status=EnrolmentStatus.STOPPED, reason=reason, ended_at=now, next_due_at=None
     )
-    waiting = Q(status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED])
+    for row in enrolments:
+        row.status, row.reason, row.ended_at = EnrolmentStatus.STOPPED, reason, now
+        row.next_due_at = None
     held_for_now = Q(status=MessageStatus.HELD, expires_at__isnull=False)
-    Message.objects.filter(waiting | held_for_now, enrolment__in=ids).update(
+    Message.objects.filter(Q(status__in=_NOT_LEFT) | held_for_now, enrolment__in=ids).update(
         status=MessageStatus.HELD,
         reason=reason,
         claimed_by="",

@@ -31,6 +31,7 @@ BATCH = 500
 # those are who wait for another sequence.
 HOLD_FOR = timedelta(days=1)
 LOOK_AGAIN = timedelta(minutes=1)
+_CHANGED = ("status", "next_step", "next_due_at", "reason", "ended_at")
 _ON_ITS_WAY = (MessageStatus.PLANNED, MessageStatus.CLAIMED, MessageStatus.SENDING)
 
 
@@ -130,6 +131,7 @@ def _advance(runtime: Runtime, due: Sequence[Enrolment]) -> set[Lane]:
             continue
         messages.append(message)
         _next(row, loaded, step, timetable, now)
+    Enrolment.objects.bulk_update(due, _CHANGED)
     Message.objects.bulk_create(messages, ignore_conflicts=True)
     return {mail_lane(m.lane) for m in messages if m.status == MessageStatus.PLANNED}
 
@@ -144,14 +146,12 @@ def _ends_or_waits(batch: Programs, row: Enrolment, loaded: LoadedSequence, now:
         return True
     if batch.outranked(row, sequence.priority):
         row.status, row.reason = EnrolmentStatus.WAITING, OUTRANKED
-        row.save(update_fields=["status", "reason"])
         return True
     step = sequence.step(row.next_step)
     if sequence.hold is not None and step is not None:
         if sequence.hold.holds(batch.context(row, loaded, step)):
             row.reason = f"held: {sequence.hold.text}"[:500]
             row.next_due_at = now + HOLD_FOR
-            row.save(update_fields=["reason", "next_due_at"])
             return True
         row.reason = "" if row.reason.startswith("held: ") else row.reason
     return False
@@ -160,7 +160,7 @@ def _ends_or_waits(batch: Programs, row: Enrolment, loaded: LoadedSequence, now:
 def _message(
     batch: Programs, row: Enrolment, loaded: LoadedSequence, step: Step, now: datetime
 ) -> Message | None:
-    """The mail of this step; None where nothing is left to send, and the enrolment is over."""
+    """The mail of this step; None where no piece is left to send: it waits for one."""
     sequence, due_at = loaded.sequence, row.next_due_at or now
     message = plan_message(row, step, now, due_at=due_at)
     if step.monthly:
@@ -168,7 +168,9 @@ def _message(
         if library is not None:
             message.piece = next_piece(library, batch.had(row), batch.topics_off(row))
         if not message.piece:
-            _finish(row, "no piece is left that they have not had", now)
+            # It goes on once there is one: pieces are added for those on their way, too.
+            row.reason = "no piece is left that they have not had"
+            _move(row, now + HOLD_FOR)
             _library_is_empty(row, now)
         return message if message.piece else None
     message.variant = arm(step, f"{sequence.name}|{step.number}|{row.candidate_id}")
@@ -212,18 +214,15 @@ def _next(
     due_at = timetable.due(loaded.sequence, following, row.enrolled_at)
     late = due_at <= now and following.day > step.day
     row.next_due_at = timetable.after(loaded.sequence, following, step, now) if late else due_at
-    row.save(update_fields=["next_step", "next_due_at", "reason"])
 
 
 def _finish(row: Enrolment, why: str, now: datetime) -> None:
     row.status, row.next_due_at = EnrolmentStatus.FINISHED, None
     row.reason, row.ended_at = why, now
-    row.save(update_fields=["status", "next_step", "next_due_at", "reason", "ended_at"])
 
 
 def _move(row: Enrolment, to: datetime) -> None:
     row.next_due_at = to
-    row.save(update_fields=["next_due_at"])
 
 
 def _on_their_way(due: Collection[Enrolment]) -> dict[int, int]:

@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
+
 from warmline.config.sequences import LoadedSequence
 from warmline.core.sequences import Monthly, Step
 from warmline.flows.fields import Known, known
@@ -81,9 +83,13 @@ class Programs:
     @cached_property
     def _had(self) -> dict[int, set[str]]:
         found: dict[int, set[str]] = defaultdict(set)
-        rows = Message.objects.filter(candidate__in=self._ids, piece__contains="/", status__in=_HAD)
-        for candidate_id, piece in rows.values_list("candidate", "piece"):
-            found[candidate_id].add(piece)
+        # What somebody had whom they were merged with, they have had.
+        mine = Q(candidate__in=self._ids) | Q(candidate__merged_into__in=self._ids)
+        rows = Message.objects.filter(mine, piece__contains="/", status__in=_HAD)
+        for own, kept, piece in rows.values_list("candidate", "candidate__merged_into", "piece"):
+            for candidate_id in (own, kept):
+                if candidate_id is not None:
+                    found[candidate_id].add(piece)
         return found
 
     def had(self, row: Enrolment) -> Collection[str]:

@@ -80,4 +80,12 @@ def letter_of(project: Project, enrolment: Enrolment, message: Message) -> Compi
     present = project.sequences.get(enrolment.sequence)
     if "/" in name and present is not None and name in present.letters:
         return present.letters[name]
-    return loaded.letters[name]
+    if name in loaded.letters:
+        return loaded.letters[name]
+    # It was planned before somebody moved the enrolment to other files.
+    rows = SequenceVersion.objects.filter(sequence=enrolment.sequence).order_by("-id")
+    for version in rows.values_list("version", flat=True):
+        other = _kept(project, enrolment.sequence, version)
+        if other is not None and name in other.letters:
+            return other.letters[name]
+    raise LookupError(name)
