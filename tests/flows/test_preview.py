@@ -57,7 +57,7 @@ def test_a_letter_of_a_real_candidate(house: House) -> None:
     assert "2 March 2026" in one.mail.text
     assert one.sender_address in sent["from"]
     # Its links are nobody's: clicked in a preview, they change nothing for the candidate.
-    assert "/u/sample" in one.mail.text
+    assert f"{house.runtime.project.public_url}/u/sample" in one.mail.text
     assert "/u/sample" not in sent["text"]
 
 

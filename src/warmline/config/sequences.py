@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from warmline.config.faults import first_fault
-from warmline.config.yaml_lines import parse_yaml, read_text, read_yaml
+from warmline.config.letters import LAYOUT, read_letter
+from warmline.config.yaml_lines import read_text, read_yaml
 from warmline.core.errors import ConfigError
-from warmline.core.mail import CompiledStep, TemplateError, compile_step
+from warmline.core.mail import CompiledStep, TemplateError
 from warmline.core.segments import Segment
 from warmline.core.sequences import Sequence, Step, StepClass
-
-LAYOUT = "layout.mjml"
 
 
 class StepFile(BaseModel):
@@ -85,7 +84,7 @@ def _load(path: Path, layout: str) -> LoadedSequence:
             )
         text = read_text(step_path)
         digest.update(text.encode())
-        compiled[number] = _compile(step_path, text, layout, f"{file.name}/{step_path.stem}")
+        compiled[number] = _compile(step_path, layout, f"{file.name}/{step_path.stem}")
         steps.append(
             Step(number=number, day=step.day, name=step_path.stem, step_class=step.step_class)
         )
@@ -102,43 +101,14 @@ def _load(path: Path, layout: str) -> LoadedSequence:
     )
 
 
-def _compile(path: Path, text: str, layout: str, name: str) -> CompiledStep:
-    """Front matter (subject, preheader) between two `---` lines, then the Markdown."""
-    head, body, body_line = _front_matter(path, text)
-    data, _ = parse_yaml(head, str(path), first_line=2)
-    if not isinstance(data, dict) or not str(data.get("subject") or "").strip():
-        raise ConfigError("expected `subject:` in the front matter", file=str(path), line=1)
-    unknown = sorted(set(data) - {"subject", "preheader", "topic"})
-    if unknown:
-        raise ConfigError(
-            f"the front matter holds {unknown}; expected subject, preheader and topic",
-            file=str(path),
-            line=1,
-        )
+def _compile(path: Path, layout: str, name: str) -> CompiledStep:
+    letter = replace(read_letter(path).letter, name=name)
     try:
-        return compile_step(
-            name=name,
-            subject=str(data["subject"]),
-            preheader=str(data.get("preheader") or ""),
-            body=body,
-            layout=layout,
-            first_line=body_line,
-        )
+        return letter.compiled(layout)
     except TemplateError as error:
         in_layout = error.part == "layout"
         raise ConfigError(
             f"{error.part}: found {error.found}; expected {error.expected}",
             file=str(path.parent.parent / LAYOUT if in_layout else path),
-            line=error.line,
+            line=error.line if in_layout else letter.line(error.part, error.line),
         ) from None
-
-
-def _front_matter(path: Path, text: str) -> tuple[str, str, int]:
-    parts = text.split("\n---", 1)
-    if not text.startswith("---\n") or len(parts) != 2:
-        raise ConfigError(
-            "expected the file to begin with `---`, `subject: …`, `---`", file=str(path), line=1
-        )
-    head = parts[0][4:]
-    body = parts[1].lstrip("-").removeprefix("\n")
-    return head, body, text[: len(text) - len(body)].count("\n") + 1
