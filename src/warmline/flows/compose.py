@@ -5,6 +5,7 @@ What was filled in is kept with the message (`kept`), so that a browser can show
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from warmline.config.project import Project
@@ -34,7 +35,8 @@ def compose(
     compiled = template(project, message, enrolment)
     sender_name, sender_address, reply_to = sender(project, one)
     links = addresses(project.public_url, message.pk, now)
-    message.values = filled_with(project, enrolment, one, now)
+    roles = (message.values or {}).get("roles", [])  # chosen when the step was
+    message.values = filled_with(project, enrolment, one, now, roles=roles)
     rendered = compiled.render({**message.values, **links})
     message.subject = rendered.subject[:300]
     message.sender_address = sender_address
@@ -60,7 +62,12 @@ def compose(
 
 
 def filled_with(
-    project: Project, enrolment: Enrolment, one: Known, now: datetime
+    project: Project,
+    enrolment: Enrolment,
+    one: Known,
+    now: datetime,
+    *,
+    roles: Sequence[object] = (),
 ) -> dict[str, object]:
     """What a letter to this person is filled with, but for the links of its own mail."""
     sender_name, sender_address, reply_to = sender(project, one)
@@ -82,6 +89,7 @@ def filled_with(
         "postal_address": project.file.postal_address,
         "careers_url": project.file.careers_url,
         "content": dict(project.file.content),
+        "roles": list(roles),
     }
 
 
