@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from warmline.cli.main import app
 from warmline.config.project import ProjectFile, TriggerFile, UnknownRule
-from warmline.config.sequences import SequenceFile, StepFile
+from warmline.config.sequence_file import MonthlyFile, SequenceFile, StepFile, WindowFile
 from warmline.config.settings import TABLE
 from warmline.connectors.hubspot import contacts as hubspot_contacts
 from warmline.connectors.hubspot import webhooks as hubspot_webhooks
@@ -124,7 +124,9 @@ def test_every_key_of_a_trigger_stands_in_the_reference() -> None:
 
 def test_every_key_of_a_sequence_stands_in_the_reference() -> None:
     told = rows(section(REFERENCE, "Sequences"))
-    assert sorted(told) == sorted([*keys(SequenceFile), *keys(StepFile, "steps[].")])
+    wanted = [*keys(SequenceFile), *keys(StepFile, "steps[].")]
+    wanted += [*keys(WindowFile, "window."), *keys(MonthlyFile, "monthly.")]
+    assert sorted(told) == sorted(wanted)
 
 
 def test_every_field_that_a_trigger_passes_is_told_as_in_the_code() -> None:

@@ -28,9 +28,13 @@ def letter_paths(sequences: Path) -> list[Path]:
 
 
 def read_letter(path: Path) -> LetterFile:
-    """Front matter (subject, preheader, topic) between two `---` lines, then the Markdown. Raises
-    ConfigError."""
-    text = read_text(path)
+    """The letter of a file. Raises ConfigError."""
+    return letter_of_text(path, read_text(path))
+
+
+def letter_of_text(path: Path, text: str) -> LetterFile:
+    """Front matter (subject, preheader, topic) between two `---` lines, then the Markdown. Errors
+    name `path`. Raises ConfigError."""
     head, body, first_line = split_front_matter(path, text)
     data, lines = parse_yaml(head, str(path), first_line=2)
     if not isinstance(data, dict) or not str(data.get("subject") or "").strip():

@@ -28,6 +28,11 @@ class Condition:
         except Exception as error:  # the library raises its parser's own classes
             raise BadCondition(str(error).splitlines()[0]) from error
 
+    @property
+    def names(self) -> list[str]:
+        """What it speaks of: the first words of its paths."""
+        return list(self._program.variables())
+
     def holds(self, context: Mapping[str, Any]) -> bool:
         try:
             return self.value(context) is True
@@ -40,3 +45,16 @@ class Condition:
             return self._program.execute(dict(context))
         except Exception as error:
             raise BadCondition(str(error).splitlines()[0]) from error
+
+
+def checked(text: str, examples: Mapping[str, Any]) -> Condition:
+    """Compiled and tried on the examples. Raises BadCondition where it is no CEL, names what there
+    is not, or says neither true nor false."""
+    made = Condition(text)
+    strange = sorted(set(made.names) - set(examples))
+    if strange:
+        raise BadCondition(f"it names {strange[0]!r}")
+    said = made.value(examples)
+    if not isinstance(said, bool):
+        raise BadCondition(f"it gives {type(said).__name__} and not true or false")
+    return made

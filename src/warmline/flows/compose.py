@@ -5,12 +5,12 @@ What was filled in is kept with the message (`kept`), so that a browser can show
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from warmline.config.project import Project
 from warmline.core.candidates import normal_email
-from warmline.core.mail import HTML_BYTES_MAX, CompiledStep, MailError
+from warmline.core.mail import HTML_BYTES_MAX, MailError
 from warmline.core.mail_links import at_end, pixel, trap, with_links
 from warmline.flows.fields import Known
 from warmline.flows.links import (
@@ -22,6 +22,7 @@ from warmline.flows.links import (
     is_ours,
     message_id_header,
 )
+from warmline.flows.versions import letter_of
 from warmline.ports import Envelope
 from warmline.store.models import Application, Enrolment, Message
 
@@ -32,10 +33,10 @@ def compose(
     """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail,
     and LookupError where the step is no longer in the sequence's files. Sets the columns of the
     message that `kept` names, and saves nothing: that is done as the mail leaves."""
-    compiled = template(project, message, enrolment)
+    compiled = letter_of(project, enrolment, message)
     sender_name, sender_address, reply_to = sender(project, one)
     links = addresses(project.public_url, message.pk, now)
-    roles = (message.values or {}).get("roles", [])  # chosen when the step was
+    roles = (message.values or {}).get("roles", ())
     message.values = filled_with(project, enrolment, one, now, roles=roles)
     rendered = compiled.render({**message.values, **links})
     message.subject = rendered.subject[:300]
@@ -67,9 +68,10 @@ def filled_with(
     one: Known,
     now: datetime,
     *,
-    roles: Sequence[object] = (),
+    roles: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, object]:
-    """What a letter to this person is filled with, but for the links of its own mail."""
+    """What a letter to this person is filled with, but for the links of its own mail. `roles`: the
+    open ones that fitted as the step was planned."""
     sender_name, sender_address, reply_to = sender(project, one)
     application = _application(enrolment, one)
     return {
@@ -89,13 +91,8 @@ def filled_with(
         "postal_address": project.file.postal_address,
         "careers_url": project.file.careers_url,
         "content": dict(project.file.content),
-        "roles": list(roles),
+        "roles": [dict(role) for role in roles],
     }
-
-
-def template(project: Project, message: Message, enrolment: Enrolment) -> CompiledStep:
-    """What the message is made of. Raises LookupError where it is not there any more."""
-    return project.sequences[enrolment.sequence].compiled[message.step]
 
 
 def kept(message: Message) -> dict[str, object]:
@@ -110,9 +107,7 @@ def again(project: Project, message: Message, now: datetime) -> str:
     Raises LookupError where it cannot be made any more."""
     if message.values is None:
         raise LookupError("it never left, or left before letters were kept")
-    if message.enrolment.version != project.sequences[message.enrolment.sequence].sequence.version:
-        raise LookupError("its sequence is another by now")
-    compiled = template(project, message, message.enrolment)
+    compiled = letter_of(project, message.enrolment, message)
     links = addresses(project.public_url, message.pk, now)
     try:
         html = compiled.render({**message.values, **links}).html

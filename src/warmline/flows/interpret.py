@@ -308,7 +308,7 @@ def _opt_outs(connection: str, heard: Heard, applied: Applied) -> None:
     address = normal_email(heard.event.fields.get("address", ""))
     if reason is SuppressionReason.BOUNCED and address is not None:
         suppress([address], reason, source=connection, now=heard.at)
-        stop_mail(applied.candidate, reason)
+        stop_mail(applied.candidate, reason, now=heard.at)
     else:
         suppress([address] if address else [], reason, source=connection, now=heard.at)
         suppress_candidate(applied.candidate, reason, source=connection, now=heard.at)

@@ -38,6 +38,7 @@ from warmline.store.models import (
 )
 from warmline.store.queries import lock_candidate
 from warmline.store.statuses import (
+    OPEN,
     EnrolmentStatus,
     LikenessStatus,
     MessageStatus,
@@ -160,8 +161,8 @@ def _stop(enrolment: Enrolment, journal: Journal) -> None:
 
 
 def _end(enrolments: Sequence[Enrolment], why: str, journal: Journal) -> None:
-    active = [row for row in enrolments if row.status == EnrolmentStatus.ACTIVE]
-    journal.update(active, status=EnrolmentStatus.STOPPED, reason=why, next_due_at=None)
+    open_ = [row for row in enrolments if row.status in OPEN]
+    journal.update(open_, status=EnrolmentStatus.STOPPED, reason=why, next_due_at=None)
 
 
 def _hold(messages: Any, why: str, journal: Journal) -> None:

@@ -73,6 +73,7 @@ class Runtime:
     channels: Mapping[str, Channel] = field(default_factory=dict)  # that alerts leave by
     pages_url: str = ""  # where the operator's pages answer; empty: nobody serves them here
     watched_at: datetime | None = None
+    waiting_looked_at: datetime | None = None
     watching_since: datetime | None = None
     strangers: Quiet = field(default_factory=Quiet)
     live: set[str] = field(default_factory=set)  # tokens of the batches in hand

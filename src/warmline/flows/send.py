@@ -419,7 +419,7 @@ def _refused(runtime: Runtime, token: str, item: _Ready, outcome: Outcome, now: 
             now=now,
             detail=outcome.reason,
         )
-        stop_mail(message.candidate, "bounced")
+        stop_mail(message.candidate, "bounced", now=now)
     open_incident(
         f"message:{message.pk}",
         f"mail to {masked(address)} was refused for good: {outcome.reason}",
