@@ -89,11 +89,11 @@ def test_lint_is_a_gate_that_needs_no_ledger(run: Run, folder: Path) -> None:
     assert said.out.endswith("22 letters: 0 errors, 18 warnings\n")
     assert not (folder / "var").exists()
     path = folder / LETTER
-    path.write_text(path.read_text().replace("The yellow", "URGENT [bold]the[/bold] yellow"))
+    path.write_text(path.read_text().replace("The yellow", "Urgent [bold]the[/bold] yellow"))
     said = run("mail", "lint")
     assert said.code == 1
     (line,) = [line for line in said.out.splitlines() if line.startswith(f"{LETTER}:2:")]
-    assert "error subject-spam: 'URGENT'" in line
+    assert "error subject-spam: 'Urgent'" in line
     said = run("mail", "lint", "--json")
     assert said.code == 1
     told = json.loads(said.out)

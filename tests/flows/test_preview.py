@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from warmline.flows.fields import known
 from warmline.flows.links import VARIABLES
 from warmline.flows.opt_out import suppress
 from warmline.flows.preview import Preview, preview, send_test
+from warmline.flows.roles import fitting, open_roles
 from warmline.store.models import Candidate, Enrolment
 from warmline.store.statuses import SuppressionReason
 
@@ -57,8 +59,20 @@ def test_a_letter_of_a_real_candidate(house: House) -> None:
     assert "2 March 2026" in one.mail.text
     assert one.sender_address in sent["from"]
     # Its links are nobody's: clicked in a preview, they change nothing for the candidate.
-    assert "/u/sample" in one.mail.text
+    assert f"{house.runtime.project.public_url}/u/sample" in one.mail.text
     assert "/u/sample" not in sent["text"]
+
+
+def test_day_60_of_a_real_candidate_names_the_roles_that_fit_them(house: House) -> None:
+    house.apply()
+    for number, job_id in enumerate(sorted(house.box.greenhouse.world.jobs.rows)):
+        house.apply(first_name="Eve", email=f"eve{number}@example.com", job_id=job_id)
+    house.settle()
+    one = known([Candidate.objects.get(first_name="Ada").pk]).popitem()[1]
+    wanted = fitting(one, open_roles(house.clock()), "https://careers.example.com")
+    assert wanted, "the sandbox has a job like Ada's"
+    text = shown(house, "silver-medalist/03-roles", candidate="ada.lind@example.com").mail.text
+    assert re.findall(r"^- (.+?) \(https", text, re.MULTILINE) == [r["title"] for r in wanted]
 
 
 @pytest.mark.parametrize(
@@ -195,4 +209,4 @@ def test_what_lint_knows_is_what_a_mail_is_filled_with(house: House) -> None:
         for name in (value if isinstance(value, dict) else [""])
     }
     told = {name for name in names if not name.startswith("content.")}
-    assert told | {"roles"} == set(letters.VARIABLES)
+    assert told == set(letters.VARIABLES)

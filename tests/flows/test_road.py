@@ -7,7 +7,6 @@ import re
 import pytest
 
 from tests.conftest import House
-from warmline.config.project import load
 from warmline.core.errors import BadSignature
 from warmline.flows import interpret
 from warmline.flows.reconcile import poll
@@ -258,9 +257,7 @@ def test_an_invalid_address_is_no_address(house: House) -> None:
 
 
 def test_a_missing_template_variable_holds_the_mail_and_opens_an_incident(house: House) -> None:
-    letter = house.runtime.project.folder / "sequences/welcome/01-confirmation.md"
-    letter.write_text(letter.read_text().replace('first_name | default: "there"', "first_name"))
-    house.runtime.project = load(house.runtime.project.folder)
+    house.needs_a_first_name()
     house.apply(first_name="")
     house.settle()
     message = Message.objects.get()

@@ -17,10 +17,12 @@ from warmline.core.errors import ConfigError, WarmlineError
 from warmline.core.letters import bare_reader, links
 from warmline.core.mail import MissingVariable, RenderedMail, TemplateError
 from warmline.core.outcomes import Outcome
+from warmline.core.segments import Segment
 from warmline.flows.compose import filled_with, sender
 from warmline.flows.explain import find
 from warmline.flows.fields import Known, known
 from warmline.flows.lint_mail import SEQUENCES, sample
+from warmline.flows.roles import fitting, open_roles
 from warmline.flows.runtime import Runtime
 from warmline.ports import Envelope
 from warmline.store.models import CandidateEmail, Enrolment, Suppression
@@ -50,7 +52,8 @@ def preview(
     default = project.file.mail.sender
     if candidate:
         one = _one(candidate)
-        values = filled_with(project, _enrolment(letter, one), one, now)
+        roles = fitting(one, open_roles(now), project.file.careers_url, _own_tags(project))
+        values = filled_with(project, _enrolment(letter, one), one, now, roles=roles)
         values |= links(project.public_url)
         who, (from_name, address, reply_to) = f"candidate {one.candidate.pk}", sender(project, one)
     else:
@@ -75,6 +78,10 @@ def preview(
         said = f"{who} would get no mail: {error.name} is {error.found} ({error.where})"
         raise WarmlineError(said, hint=error.hint) from None
     return Preview(letter, mail, who, from_name, address, reply_to)
+
+
+def _own_tags(project: Project) -> list[str]:
+    return [project.file.segments.tag(segment) for segment in Segment]
 
 
 def _one(query: str) -> Known:
