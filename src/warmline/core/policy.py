@@ -39,6 +39,7 @@ class HoldCode(StrEnum):
     SEGMENT = "segment"  # nobody of their segment is nurtured
     CONSENT = "consent"  # no consent stands
     TOPIC = "topic"  # they want nothing on this topic
+    ENDED = "ended"  # its enrolment has ended, or they had it already
     PAUSED = "paused"  # they asked for a pause
     FREQUENCY = "frequency"  # they got so many lately
     QUIET = "quiet"  # it is night where they are
