@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,6 +26,7 @@ from warmline.core.policy import (
     hold,
 )
 from warmline.core.sequences import StepClass
+from warmline.core.timing import Days, Window, next_fit
 
 
 def hold_reason(*args: Any, **kwargs: Any) -> str:
@@ -173,6 +175,22 @@ def test_whatever_the_order_of_due_times_no_stretch_holds_more_than_the_cap(
     gaps = [b - a for a, b in pairwise(sent)]
     assert all(gap >= timedelta(days=between) for gap in gaps)
     assert not by_night or all(8 <= at.hour < 20 for at in sent)
+
+
+def test_nurture_leaves_within_the_hours_of_its_sequence_and_a_receipt_at_any() -> None:
+    """Whatever moved it: a full day of the sender's ends at midnight in UTC."""
+    monday = datetime(2026, 3, 9, 9, tzinfo=UTC)
+    zone, window = ZoneInfo("America/New_York"), Window(time(9), time(17), Days.BUSINESS)
+    fit = partial(next_fit, zone=zone, window=window)
+    state = CandidateState(has_address=True, zone=zone)
+    saturday = datetime(2026, 3, 7, 15, tzinfo=UTC)
+    held = hold(StepClass.MARKETING, state, due_at=saturday, now=saturday, fit=fit)
+    assert held is not None
+    assert (held.code, held.until) == (HoldCode.WINDOW, monday + timedelta(hours=4))
+    assert held.until is not None
+    due_at = held.until
+    assert hold(StepClass.MARKETING, state, due_at=due_at, now=due_at, fit=fit) is None
+    assert hold(StepClass.TRANSACTIONAL, state, due_at=saturday, now=saturday, fit=fit) is None
 
 
 def test_a_receipt_is_under_no_cap() -> None:

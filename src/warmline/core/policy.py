@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -39,9 +39,11 @@ class HoldCode(StrEnum):
     SEGMENT = "segment"  # nobody of their segment is nurtured
     CONSENT = "consent"  # no consent stands
     TOPIC = "topic"  # they want nothing on this topic
+    ENDED = "ended"  # its enrolment has ended, or they had it already
     PAUSED = "paused"  # they asked for a pause
     FREQUENCY = "frequency"  # they got so many lately
     QUIET = "quiet"  # it is night where they are
+    WINDOW = "window"  # it is outside the hours of its sequence
     STALE = "stale"  # the ATS could not be asked how they stand
     SENDER = "sender"  # enough has left from this sender, or domain, today
 
@@ -142,6 +144,7 @@ class CandidateState:
     wishes: Wishes = Wishes()
     sent: Sequence[datetime] = ()
     zone: tzinfo = UTC
+    country: str = ""
 
 
 def hold(
@@ -153,9 +156,11 @@ def hold(
     due_at: datetime,
     now: datetime,
     rules: Rules = DEFAULT_RULES,
+    fit: Callable[[datetime], datetime] | None = None,
 ) -> Hold | None:
     """Why the mail must not leave now; None where it may. `for_segment`: whom its sequence is for;
-    None where the sequence is gone from the files.
+    None where the sequence is gone from the files. `fit`: the first moment from a given one on that
+    lies within the hours of its sequence, where it has such.
 
     Opt-outs, bounces and do-not-contact hold every mail of a sequence, receipts included: whoever
     said no is not written to by a machine. What the person is asked about jobs holds nurture only.
@@ -173,7 +178,7 @@ def hold(
     if now - due_at > rules.overdue_after:
         return _never(HoldCode.OVERDUE, overdue_words(rules.overdue_after))
     if step_class is StepClass.MARKETING:
-        return _nurture_hold(state, for_segment, topic) or _wait(state, now, rules)
+        return _nurture_hold(state, for_segment, topic) or _wait(state, now, rules, fit)
     if rules.quiet is not None and rules.quiet_receipts:
         return _latest([_quiet(rules.quiet, state.zone, now)], now, rules, state.zone)
     return None
@@ -220,7 +225,12 @@ def _pipeline_hold(
     return ""
 
 
-def _wait(state: CandidateState, now: datetime, rules: Rules) -> Hold | None:
+def _wait(
+    state: CandidateState,
+    now: datetime,
+    rules: Rules,
+    fit: Callable[[datetime], datetime] | None,
+) -> Hold | None:
     """What only time ends. Each is looked at again when it does, and all of them then."""
 
     def waits() -> Iterator[Hold]:
@@ -234,6 +244,8 @@ def _wait(state: CandidateState, now: datetime, rules: Rules) -> Hold | None:
         if (cap := rules.frequency) is not None:
             words = f"nobody gets more than {cap.mails} in {cap.days} days"
             yield Hold(HoldCode.FREQUENCY, words, cap.free_at(state.sent, now))
+        if fit is not None:
+            yield Hold(HoldCode.WINDOW, "it is outside the hours of its sequence", fit(now))
         if rules.quiet is not None:
             yield _quiet(rules.quiet, state.zone, now)
 

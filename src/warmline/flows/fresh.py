@@ -21,6 +21,7 @@ from warmline.store.statuses import DeliveryStatus, MessageStatus
 
 # Where it could not be read: when a mail asks again.
 LOOK_AGAIN = timedelta(minutes=1)
+_READ_BY_US = (Channel.POLL, Channel.HISTORY)
 
 
 def read_again(runtime: Runtime, lanes: list[int], now: datetime) -> Hold | None:
@@ -57,7 +58,7 @@ def _known_since(name: str, since: datetime) -> bool:
     if read_at is None or read_at < since:
         return False
     unread = Delivery.objects.filter(
-        connection=name, status=DeliveryStatus.RECEIVED, channel=Channel.POLL
+        connection=name, status=DeliveryStatus.RECEIVED, channel__in=_READ_BY_US
     )
     return not unread.exists()
 

@@ -123,11 +123,12 @@ def read_history(
         if made:
             cursor.position = connector.start(now=runtime.now())
             cursor.save()
-    total = 0
+    total, began, at_once = 0, runtime.now(), True
     for stream in connector.streams():
         cursor, _ = Cursor.objects.get_or_create(
             connection=connection, stream=f"{_HISTORY}:{stream}"
         )
+        at_once = at_once and not cursor.position
         if cursor.position == _READ:
             continue
         total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen, sleep)
@@ -140,6 +141,8 @@ def read_history(
         Cursor.objects.update_or_create(
             connection=connection, stream=_HISTORY, defaults={"read_at": runtime.now()}
         )
+        if at_once:
+            mark_fresh(connection, began)
     return total
 
 

@@ -34,7 +34,7 @@ from warmline.flows.pauses import of as paused_of
 from warmline.flows.pauses import paused
 from warmline.flows.quota import Quota, give_back
 from warmline.flows.runtime import Runtime
-from warmline.flows.standing import Standing, standing, standing_now, topic_of
+from warmline.flows.standing import Standing, hours_of, standing, standing_now, topic_of
 from warmline.ports import Envelope, MailSession
 from warmline.store.db import writing
 from warmline.store.models import Message
@@ -166,14 +166,16 @@ def _claim(runtime: Runtime, lanes: Collection[int], token: str, stale: Hold | N
 def _held(
     runtime: Runtime, message: Message, found: Standing, stale: Hold | None, now: datetime
 ) -> Hold | None:
+    state = found.states[message.candidate_id]
     held = hold(
         StepClass(message.step_class),
-        found.states[message.candidate_id],
+        state,
         for_segment=runtime.segment_of(message.enrolment.sequence),
         topic=topic_of(runtime, message, message.enrolment),
         due_at=message.due_at,
         now=now,
         rules=runtime.project.file.policy.rules,
+        fit=hours_of(runtime, message.enrolment.sequence, state),
     )
     return held or (stale if message.step_class == StepClass.MARKETING else None)
 
@@ -254,6 +256,7 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
         due_at=message.due_at,
         now=now,
         rules=runtime.project.file.policy.rules,
+        fit=hours_of(runtime, item.sequence, state),
     )
     begun = False
     mail = runtime.project.file.mail.connection

@@ -6,9 +6,10 @@ hand-over of their mail begins.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
@@ -16,11 +17,12 @@ from warmline.config.project import Project
 from warmline.core.events import ApplicationStatus, StageKind
 from warmline.core.policy import CandidateState, Wishes
 from warmline.core.sequences import StepClass
+from warmline.core.timing import Window, next_fit
 from warmline.flows.consents import consents_of, why_no_consent
 from warmline.flows.fields import Known
 from warmline.flows.runtime import Runtime
 from warmline.flows.versions import sequence_of
-from warmline.flows.whereabouts import POLICY, Whereabouts, where_is
+from warmline.flows.whereabouts import POLICY, Whereabouts, is_holiday, where_is
 from warmline.store.models import (
     Enrolment,
     Message,
@@ -85,6 +87,7 @@ def standing(
             wishes=wishes.get(candidate_id, _NO_WISHES),
             sent=sent.get(candidate_id, ()),
             zone=where.clock,
+            country=where.country,
         )
     return found
 
@@ -112,6 +115,7 @@ def standing_now(
         wishes=wishes,
         sent=sent_since(message.candidate_id, since) if since else (),
         zone=before.zone,
+        country=before.country,
     )
     return state, usable, seen
 
@@ -135,6 +139,7 @@ def state_of(
     wishes: Wishes = _NO_WISHES,
     sent: Collection[datetime] = (),
     zone: tzinfo = UTC,
+    country: str = "",
 ) -> tuple[CandidateState, list[str]]:
     """The state, and the addresses that may be written to, preferred first. `addresses`: each
     with the reason and the source of its suppression. No from the person, on any address, is no;
@@ -162,6 +167,7 @@ def state_of(
         wishes=wishes,
         sent=tuple(sent),
         zone=zone,
+        country=country,
     )
     return state, usable
 
@@ -176,6 +182,19 @@ def topic_of(runtime: Runtime, message: Message, enrolment: Enrolment) -> str:
         if one is not None and name in one.topics:
             return one.topics[name]
     return ""
+
+
+def hours_of(
+    runtime: Runtime, sequence: str, state: CandidateState
+) -> Callable[[datetime], datetime] | None:
+    """The hours of a sequence, where the reader is: the first moment from a given one on that lies
+    within them. None where it has none."""
+    loaded = runtime.project.sequences.get(sequence)
+    window: Window | None = loaded.sequence.window if loaded else None
+    if window is None:
+        return None
+    zone = state.zone if isinstance(state.zone, ZoneInfo) else ZoneInfo("UTC")
+    return lambda at: next_fit(at, zone, window, lambda day: is_holiday(state.country, day))
 
 
 def _sent(
