@@ -52,6 +52,8 @@ def compose(
         "postal_address": project.file.postal_address,
         "careers_url": project.file.careers_url,
         "content": dict(project.file.content),
+        # Chosen when the step was planned.
+        "roles": (message.values or {}).get("roles", []),
     }
     rendered = compiled.render({**message.values, **links})
     message.subject = rendered.subject[:300]
