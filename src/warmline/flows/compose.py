@@ -1,10 +1,11 @@
 """A message row into a mail: the step's template, the candidate's data, the headers.
 
-What was filled in is kept with the message (`kept`), so that a browser can show the letter again.
+What was filled in is kept with the message (`keep`), so that a browser can show the letter again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from warmline.config.project import Project
@@ -22,7 +23,8 @@ from warmline.flows.links import (
     message_id_header,
 )
 from warmline.ports import Envelope
-from warmline.store.models import Application, Enrolment, Message
+from warmline.store.db import writing
+from warmline.store.models import Application, Enrolment, Message, Segmentation
 
 
 def compose(
@@ -30,7 +32,7 @@ def compose(
 ) -> Envelope:
     """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail,
     and LookupError where the step is no longer in the sequence's files. Sets the columns of the
-    message that `kept` names, and saves nothing: that is done as the mail leaves."""
+    message that `keep` saves."""
     compiled = template(project, message, enrolment)
     sender_name, sender_address, reply_to = sender(project, one)
     application = _application(enrolment, one)
@@ -84,11 +86,15 @@ def template(project: Project, message: Message, enrolment: Enrolment) -> Compil
     return project.sequences[enrolment.sequence].compiled[message.step]
 
 
-def kept(message: Message) -> dict[str, object]:
-    """What is saved of the letter as it leaves."""
-    return {
-        name: getattr(message, name) for name in ("values", "subject", "piece", "sender_address")
-    }
+def keep(messages: Collection[Message]) -> None:
+    """Save what was filled in, and where the candidates stand: for a batch at once, just before it
+    is handed over."""
+    ids = {message.candidate_id for message in messages}
+    segments = dict(Segmentation.objects.filter(pk__in=ids).values_list("pk", "segment"))
+    for message in messages:
+        message.segment = segments.get(message.candidate_id, "")
+    with writing():
+        Message.objects.bulk_update(messages, ["values", "subject", "sender_address", "segment"])
 
 
 def again(project: Project, message: Message, now: datetime) -> str:

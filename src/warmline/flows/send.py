@@ -21,7 +21,7 @@ from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reaso
 from warmline.core.retries import backoff_s, given_up
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
-from warmline.flows.compose import compose, kept
+from warmline.flows.compose import compose, keep
 from warmline.flows.fields import Known, known
 from warmline.flows.incidents import (
     credentials_key,
@@ -88,6 +88,7 @@ class Post:
             )
         ]
         if ready:
+            keep([item.message for item in ready])
             self._hand_over(ready, token)
         return full
 
@@ -316,8 +317,6 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
             sending_at=now,
             claim_until=now + CLAIM_FOR,
             to_address=item.envelope.recipient_address,
-            segment=seen.segment,
-            **kept(message),
         )
     )
 
