@@ -512,6 +512,17 @@ def test_the_mails_own_header_leads_to_the_address_that_unsubscribes(
     unsubscribed(house)
 
 
+def test_the_header_fields_arrive_as_rfc_8058_wants_them(house: House, token: str) -> None:
+    mail = house.mails()[0]["id"]
+    whole = httpx.get(f"{house.box.mailbox_url}/api/messages/{mail}", trust_env=False).json()
+    fields = [(name.lower(), " ".join(value.split())) for name, value in whole["all_headers"]]
+    mine = [value for name, value in fields if name == "list-unsubscribe"]
+    assert len(mine) == 1
+    assert f"<http://127.0.0.1:8025/u/{token}>" in mine[0]
+    post = [value for name, value in fields if name == "list-unsubscribe-post"]
+    assert post == ["List-Unsubscribe=One-Click"]
+
+
 # What every answer carries, and what none does
 
 

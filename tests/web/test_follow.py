@@ -346,6 +346,21 @@ def test_i9_a_scanner_that_follows_every_link_as_a_browser_moves_nobody(
     assert moved.get().fields["confidence"] == "human"
 
 
+def test_i9_who_follows_the_link_that_nobody_can_see_is_a_machine_on_every_link(
+    letter: Letter, wire: httpx.Client
+) -> None:
+    followed(wire, letter.links("c")[0], **{"x-forwarded-for": "192.0.2.1"})
+    letter.house.clock.move(seconds=40)
+    answer = followed(wire, letter.links("c")[-1], **{"x-forwarded-for": "192.0.2.9"})
+    assert "/v/" in answer.headers["location"], "whoever comes there all the same gets the letter"
+    letter.judge()
+    assert {(hit.kind, hit.confidence) for hit in hits()} == {
+        ("click", "machine"),
+        ("trap", "machine"),
+    }
+    assert not Event.objects.filter(message__isnull=False).exists()
+
+
 def test_i9_an_open_is_told_and_is_no_act(letter: Letter, wire: httpx.Client) -> None:
     followed(wire, letter.link("o"))
     followed(wire, letter.link("o"))

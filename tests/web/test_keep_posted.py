@@ -5,21 +5,28 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.web.conftest import BROWSER, Letter
+from tests.conftest import House
+from tests.web.conftest import BROWSER, Letter, sent
 from warmline.core.events import EventKind
+from warmline.flows import judge
 from warmline.flows.track import CONSENT_WORDS
-from warmline.store.models import Action, Candidate, Consent, Event, Hit, Segmentation, Suppression
+from warmline.store.models import (
+    Action,
+    Candidate,
+    Consent,
+    Event,
+    Hit,
+    Incident,
+    Message,
+    Segmentation,
+    Suppression,
+)
 
 YES, BACK = {"act": "yes"}, {"act": "back"}
 
 
 def told(kind: EventKind) -> int:
     return Event.objects.filter(connection="warmline", kind=kind).count()
-
-
-def flagged(letter: Letter) -> list[str]:
-    (row,) = letter.house.box.greenhouse.world.candidates.values()
-    return [tag for tag in row["tags"] if "re-engaged" in tag]
 
 
 def keep(letter: Letter) -> str:
@@ -62,6 +69,44 @@ def test_i9_a_scanner_that_fetches_it_is_told_the_same_and_changes_nothing(
     assert not Action.objects.filter(kind="candidate.flag").exists()
 
 
+def test_i9_a_click_that_may_be_a_machines_is_no_yes(house: House, wire: httpx.Client) -> None:
+    """In the first seconds, from a browser: the page asks, and nothing is taken for an answer."""
+    letter = sent(house)
+    house.clock.move(minutes=-10, seconds=3)
+    wire.get(keep(letter), headers=BROWSER)
+    letter.judge()
+    assert Hit.objects.get().confidence == "unconfirmed"
+    assert told(EventKind.CANDIDATE_REENGAGED) == 0
+
+
+def test_i9_a_burst_over_the_links_is_no_yes(letter: Letter, wire: httpx.Client) -> None:
+    """Without the trap, which some scanners pass over: nobody reads three pages in a second."""
+    for path in [*letter.links("k"), letter.link("p"), *letter.links("c")[:-1]]:
+        wire.get(path, headers=BROWSER)
+    letter.judge()
+    assert {hit.confidence for hit in Hit.objects.all()} == {"machine"}
+    assert told(EventKind.CANDIDATE_REENGAGED) == told(EventKind.MESSAGE_CLICKED) == 0
+
+
+def test_i8_hits_that_cannot_be_judged_move_nobody_and_are_told_of(
+    letter: Letter, wire: httpx.Client
+) -> None:
+    house = letter.house
+    wire.get(keep(letter), headers=BROWSER)
+    house.clock.move(minutes=2)
+    project = house.runtime.project
+    house.runtime.project = None  # type: ignore[assignment]
+    try:
+        judge.tick(house.runtime)
+    finally:
+        house.runtime.project = project
+    assert Incident.objects.get().key == f"judge:{Message.objects.get().pk}"
+    hit = Hit.objects.get()
+    assert (hit.judge_at, hit.confidence) == (None, "unconfirmed")
+    letter.judge()
+    assert told(EventKind.CANDIDATE_REENGAGED) == 0
+
+
 def test_the_button_is_a_yes_at_once_and_a_consent_to_the_words_on_the_page(
     letter: Letter, wire: httpx.Client
 ) -> None:
@@ -72,6 +117,8 @@ def test_the_button_is_a_yes_at_once_and_a_consent_to_the_words_on_the_page(
         answer = wire.post(keep(letter), data=YES, headers=BROWSER)
         assert answer.status_code == 200
         assert "set-cookie" not in answer.headers
+        letter.house.clock.move(minutes=1)
+    assert Consent.objects.count() == 1
     assert told(EventKind.CANDIDATE_REENGAGED) == told(EventKind.CONSENT_GIVEN) == 1
     consent = Consent.objects.get()
     assert (consent.basis, consent.source, consent.until) == ("express", "page", None)

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import InterfaceError, OperationalError
+
 from warmline.core.errors import WarmlineError
 from warmline.flows.evidence import judged
 from warmline.flows.incidents import open_incident
@@ -36,6 +38,8 @@ def tick(runtime: Runtime) -> set[Lane]:
         try:
             with writing():
                 lanes |= _judge(runtime, message_id)
+        except (OperationalError, InterfaceError):
+            raise  # the ledger is away, or too busy: they wait
         except Exception as error:  # one mail's hits must not stop everybody else's
             _set_aside(runtime, message_id, error)
     return lanes

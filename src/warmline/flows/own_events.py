@@ -17,6 +17,7 @@ from warmline.flows.segment import follow
 from warmline.ports import Channel, Received
 from warmline.store.models import Candidate, Message
 from warmline.store.models import Event as EventRow
+from warmline.store.queries import lock_candidate
 from warmline.store.statuses import DeliveryStatus, EventEffect
 
 
@@ -34,9 +35,10 @@ def happened(
     before. The caller holds the transaction, and pokes the lanes after it."""
     now = runtime.now()
     event = Event(kind=kind, key=key, word=word, occurred_at=at, fields=dict(fields or {}))
+    candidate = standing(message)
+    lock_candidate(candidate.pk)  # of two at once, the second sees what the first did
     if EventRow.objects.filter(connection=OWN, key=key).exists():
         return None, set()
-    candidate = standing(message)
     body = {"message": message.pk, "event": str(kind), "how": word}
     received = Received(channel=Channel.FORM, body=json.dumps(body).encode(), received_at=now)
     delivery = delivery_row(OWN, received, key)

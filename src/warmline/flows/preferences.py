@@ -33,10 +33,8 @@ class Wishes:
 
 def topics(runtime: Runtime) -> list[str]:
     """The topics that the project's letters are marked with, in the order of the alphabet."""
-    found: set[str] = set()
-    for loaded in runtime.project.sequences.values():
-        found.update(getattr(loaded, "topics", ()))
-    return sorted(found)
+    letters = (c for loaded in runtime.project.sequences.values() for c in loaded.compiled.values())
+    return sorted({topic for letter in letters if (topic := str(getattr(letter, "topic", "")))})
 
 
 def wishes(message: Message, now: datetime) -> Wishes:

@@ -174,6 +174,7 @@ def _consent(runtime: Runtime, message: Message, now: datetime, language: str) -
     if Consent.objects.filter(event__message=message, withdrawn_at__isnull=True).exists():
         return set()
     stamp = f"{now:%Y%m%dT%H%M%S}"
+    text = f"{CONSENT_VERSION}/{language}"
     row, lanes = happened(
         runtime,
         EventKind.CONSENT_GIVEN,
@@ -181,13 +182,14 @@ def _consent(runtime: Runtime, message: Message, now: datetime, language: str) -
         message,
         word="page",
         at=now,
+        fields={"text_version": text},
     )
     if row is not None:
         Consent.objects.create(
             candidate=standing(message),
             basis=ConsentBasis.EXPRESS,
             source="page",
-            text_version=f"{CONSENT_VERSION}/{language}",
+            text_version=text,
             since=now,
             event=row,
         )
