@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -35,6 +36,19 @@ def read_unsubscribe_token(token: str, now: datetime) -> int | None:
     if not (message_id.isdigit() and expires.isdigit()) or int(expires) < now.timestamp():
         return None
     return int(message_id)
+
+
+_MESSAGE_ID = re.compile(r"<?warmline\.(\d{1,18})\.([0-9a-f]{16})@")
+
+
+def read_message_id(header: str) -> int | None:
+    """The message's number of a Message-ID that we made; None for one that is not ours."""
+    found = _MESSAGE_ID.match(header.strip())
+    if found is None:
+        return None
+    number = int(found[1])
+    ours = message_id_header(number, "x").removeprefix("<").partition("@")[0]
+    return number if hmac.compare_digest(ours, f"warmline.{number}.{found[2]}") else None
 
 
 def message_id_header(message_id: int, domain: str) -> str:

@@ -203,4 +203,9 @@ class Migration(migrations.Migration):
             model_name='hit',
             index=models.Index(condition=models.Q(('judge_at__isnull', False)), fields=['judge_at'], name='hit_to_judge'),
         ),
+        migrations.AlterField(
+            model_name='event',
+            name='kind',
+            field=models.CharField(choices=[('application.submitted', 'application.submitted'), ('application.stage_changed', 'application.stage_changed'), ('application.rejected', 'application.rejected'), ('application.hired', 'application.hired'), ('interview.scheduled', 'interview.scheduled'), ('interview.rescheduled', 'interview.rescheduled'), ('interview.cancelled', 'interview.cancelled'), ('scorecard.submitted', 'scorecard.submitted'), ('candidate.updated', 'candidate.updated'), ('candidate.merged', 'candidate.merged'), ('candidate.deleted', 'candidate.deleted'), ('message.sent', 'message.sent'), ('message.delivered', 'message.delivered'), ('message.deferred', 'message.deferred'), ('message.bounced', 'message.bounced'), ('message.complained', 'message.complained'), ('message.opened', 'message.opened'), ('message.clicked', 'message.clicked'), ('message.replied', 'message.replied'), ('candidate.segmented', 'candidate.segmented'), ('candidate.drifted', 'candidate.drifted'), ('candidate.reengaged', 'candidate.reengaged'), ('candidate.unsubscribed', 'candidate.unsubscribed'), ('consent.given', 'consent.given'), ('consent.withdrawn', 'consent.withdrawn'), ('unknown', 'unknown')], max_length=32),
+        ),
     ]
