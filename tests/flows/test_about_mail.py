@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from email import message_from_bytes, policy
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -65,6 +67,8 @@ def office(
             "  - {on: message.complained, from: replies, do: candidate.do_not_contact, in: ats}\n"
         )
         text = file.read_text().replace("  export:\n", f"{replies}  export:\n", 1)
+        ours = "\nmail:\n  replies_to: r@example.com\n  unsubscribe_mailbox: no@example.com\n"
+        text = text.replace("\nmail:\n", ours, 1)
         file.write_text(text.replace("\ntriggers:\n", f"\ntriggers:\n{flags}", 1))
         runtime = build(load(folder), now=clock, chance=lambda: 0.5)
         first_sync.allow(clock())
@@ -213,3 +217,34 @@ def test_i4_an_unknown_is_settled_by_the_evidence_of_an_answer(office: Office) -
 def test_a_mail_of_a_stranger_never_reaches_the_ledger(office: Office) -> None:
     office.comes(b"From: x@example.com\r\nSubject: Lunch?\r\n\r\nAre you in?\r\n")
     assert not Event.objects.filter(connection="replies").exists()
+
+
+def test_the_header_fields_as_the_catcher_received_them(office: Office) -> None:
+    """The welcome's first mail is a receipt: it can be unsubscribed from, and is of no list."""
+    store = office.box.mailbox.store
+    (caught,) = store.newest(5, to=ADA)
+    mail = message_from_bytes(store.raw(caught), policy=policy.default)
+    marked = id_of(the_message()).rpartition("@")[0]
+    assert mail["Message-ID"].startswith(f"{marked}@")
+    assert mail["X-Warmline-Message"] == mail["Message-ID"]
+    https, mailto = mail["List-Unsubscribe"].strip().split(", ")
+    assert https.startswith("<http")
+    subject = parse_qs(urlsplit(mailto.strip("<>")).query)["subject"][0]
+    assert (subject, urlsplit(mailto.strip("<>")).path) == (
+        f"unsubscribe {mail['Message-ID'].strip('<>')}", "no@example.com",
+    )  # fmt: skip
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Feedback-ID"] == "1:welcome:transactional:warmline"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Reply-To"] == "r@example.com"
+    assert mail["List-Id"] is None
+    assert {part.get_content_type() for part in mail.walk()} >= {"text/plain", "text/html"}
+    assert max(map(len, store.raw(caught).splitlines())) <= 998
+
+
+def test_a_nurture_mail_is_of_a_list(office: Office) -> None:
+    office.clock.move(days=3)
+    office.settle()
+    store = office.box.mailbox.store
+    mail = message_from_bytes(store.raw(store.newest(5, to=ADA)[0]), policy=policy.default)
+    assert mail["List-Id"].startswith("<welcome.")

@@ -64,7 +64,16 @@ class SenderFile(_Strict):
 class MailFile(_Strict):
     connection: str = "mail"
     sender: SenderFile
+    replies_to: str = ""
+    unsubscribe_mailbox: str = ""
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
+
+    @field_validator("replies_to", "unsubscribe_mailbox")
+    @classmethod
+    def _an_address(cls, found: str) -> str:
+        if found and normal_email(found) is None:
+            raise ValueError("expected an e-mail address")
+        return found
 
 
 class RuleFile(_Strict):

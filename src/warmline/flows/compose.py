@@ -8,6 +8,7 @@ from warmline.config.project import Project
 from warmline.core.candidates import normal_email
 from warmline.flows.fields import Known
 from warmline.flows.links import message_id_header, unsubscribe_token
+from warmline.flows.mail_headers import headers_of
 from warmline.ports import Envelope
 from warmline.store.models import Application, Enrolment, Message
 
@@ -48,18 +49,14 @@ def compose(
         sender_address=sender_address,
         recipient_name=one.candidate.name,
         recipient_address=one.emails[0],
-        reply_to=reply_to,
+        reply_to=project.file.mail.replies_to or reply_to,
         subject=rendered.subject,
         text=rendered.text,
         html=rendered.html,
         sent_at=now,
-        headers={
-            # RFC 8058: one POST to this address, without cookies, unsubscribes.
-            "List-Unsubscribe": f"<{url}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "X-Warmline-Step": f"{enrolment.sequence}/{message.step}",
-            "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
-        },
+        headers=headers_of(
+            project, message, enrolment, url=url, domain=sender_address.rpartition("@")[2]
+        ),
     )
 
 

@@ -32,9 +32,11 @@ RULES: Mapping[str, Mapping[str, object]] = {
 }
 
 
+if not settings.configured:  # run alone: anymail asks Django for what we do not set
+    settings.configure()
+
+
 def harness() -> Harness:
-    if not settings.configured:  # anymail asks Django for what we do not set
-        settings.configure()
     return Harness(
         build=lambda options, timeout_s: Anymail(
             replace(options, settings={**options.settings, "timeout_s": timeout_s})

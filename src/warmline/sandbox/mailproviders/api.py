@@ -170,7 +170,7 @@ def _form(environ: WSGIEnvironment, body: bytes) -> dict[str, str]:
         return {name: values[-1] for name, values in parse_qs(body.decode()).items()}
     whole = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
     found: dict[str, str] = {}
-    for part in whole.iter_parts():  # type: ignore[attr-defined]
+    for part in whole.iter_parts():
         name = re.search(r'name="([^"]+)"', str(part["Content-Disposition"]))
         payload = part.get_payload(decode=True)
         if name is not None and isinstance(payload, bytes):
