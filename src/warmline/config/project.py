@@ -86,7 +86,16 @@ class MailFile(_Strict):
     sender: SenderFile
     dns: DnsFile = Field(default_factory=DnsFile)
     tracking: TrackingFile = Field(default_factory=TrackingFile)
+    replies_to: str = ""
+    unsubscribe_mailbox: str = ""
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
+
+    @field_validator("replies_to", "unsubscribe_mailbox")
+    @classmethod
+    def _an_address(cls, found: str) -> str:
+        if found and normal_email(found) is None:
+            raise ValueError("expected an e-mail address")
+        return found
 
 
 class RuleFile(_Strict):

@@ -18,6 +18,7 @@ from warmline.flows.recover import due_lanes, recover
 from warmline.flows.runtime import Lane, Runtime
 from warmline.flows.segment import tick as segment_tick
 from warmline.flows.send import Post
+from warmline.flows.tell import tick as tell_tick
 from warmline.flows.watch import watch
 from warmline.store.db import writing
 
@@ -69,6 +70,7 @@ def tick(runtime: Runtime) -> set[Lane]:
 def look(runtime: Runtime) -> set[Lane]:
     """One tick: take up what lapsed, plan what falls due, name the lanes that have work."""
     recover(runtime)
+    tell_tick(runtime)
     lanes = held_tick(runtime) | enrol_tick(runtime) | nurture_tick(runtime) | segment_tick(runtime)
     lanes |= judge_tick(runtime)
     lanes |= due_lanes(runtime)

@@ -22,6 +22,7 @@ from warmline.flows.links import (
     is_ours,
     message_id_header,
 )
+from warmline.flows.mail_headers import headers_of
 from warmline.flows.versions import letter_of
 from warmline.ports import Envelope
 from warmline.store.models import Application, Enrolment, Message
@@ -46,18 +47,18 @@ def compose(
         sender_address=sender_address,
         recipient_name=one.candidate.name,
         recipient_address=one.emails[0],
-        reply_to=reply_to,
+        reply_to=project.file.mail.replies_to or reply_to,
         subject=rendered.subject,
         text=rendered.text,
         html=_counted(project, rendered.html, message.pk, now),
         sent_at=now,
-        headers={
-            # RFC 8058: one POST to this address, without cookies, unsubscribes.
-            "List-Unsubscribe": f"<{links['unsubscribe_url']}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "X-Warmline-Step": f"{enrolment.sequence}/{message.step}",
-            "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
-        },
+        headers=headers_of(
+            project,
+            message,
+            enrolment,
+            url=links["unsubscribe_url"],
+            domain=sender_address.rpartition("@")[2],
+        ),
     )
 
 

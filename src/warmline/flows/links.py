@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -147,6 +148,19 @@ def addresses(public_url: str, message_id: int, now: datetime) -> dict[str, str]
 def is_ours(public_url: str, url: str) -> bool:
     """Whether it is one of our own pages, which know by themselves who comes."""
     return url.startswith(tuple(f"{public_url}{path}" for path in PATHS.values()))
+
+
+_MESSAGE_ID = re.compile(r"<?warmline\.(\d{1,18})\.([0-9a-f]{16})@")
+
+
+def read_message_id(header: str) -> int | None:
+    """The message's number of a Message-ID that we made; None for one that is not ours."""
+    found = _MESSAGE_ID.match(header.strip())
+    if found is None:
+        return None
+    number = int(found[1])
+    ours = message_id_header(number, "x").removeprefix("<").partition("@")[0]
+    return number if hmac.compare_digest(ours, f"warmline.{number}.{found[2]}") else None
 
 
 def message_id_header(message_id: int, domain: str) -> str:

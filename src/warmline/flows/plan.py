@@ -84,6 +84,11 @@ class Plan:
             return ""
         return f"not enrolled: it happened more than {days:g} days before we heard of it"
 
+    def also(self, action: Action | None) -> None:
+        """An action that no trigger asks for."""
+        if action is not None:
+            self._actions.append(action)
+
     def write(self, placed: Mapping[int, Placement] | None = None) -> set[Lane]:
         """Write actions, enrolments and first messages, and end what these events end. `placed`:
         where candidates stand, of those of whom it is known. Returns the lanes to poke."""

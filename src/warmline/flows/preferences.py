@@ -33,8 +33,8 @@ class Wishes:
 
 def topics(runtime: Runtime) -> list[str]:
     """The topics that the project's letters are marked with, in the order of the alphabet."""
-    letters = (c for loaded in runtime.project.sequences.values() for c in loaded.compiled.values())
-    return sorted({topic for letter in letters if (topic := str(getattr(letter, "topic", "")))})
+    sequences = runtime.project.sequences.values()
+    return sorted({topic for loaded in sequences for topic in loaded.topics.values()})
 
 
 def wishes(message: Message, now: datetime) -> Wishes:

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from warmline.config.project import UnknownRule
 from warmline.core.candidates import masked
 from warmline.core.errors import AuthFailed, WarmlineError
@@ -310,7 +312,7 @@ def _record(runtime: Runtime, token: str, item: _Ready, outcome: Outcome) -> Non
     if outcome.kind in (OutcomeKind.LATER, OutcomeKind.REFUSED):
         give_back([(message.sender_address, item.claimed_at)])
     if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
-        was_handed_off(message.pk, token, now=now)
+        was_handed_off(message.pk, token, now=now, provider_id=outcome.external_id[:200])
         if message.attempts or message.reason:
             credentials = credentials_key(runtime.project.file.mail.connection, "write")
             keys = [_TROUBLE, credentials, f"message:{message.pk}"]
@@ -410,6 +412,15 @@ def settle_by_rule(runtime: Runtime, message: Message, reason: str, now: datetim
         pk=message.pk, status__in=[MessageStatus.SENDING, MessageStatus.CLAIMED]
     )
     free = {"claimed_by": "", "claim_until": None}
+    evidence = Q(delivered_at__isnull=False) | Q(bounced_at__isnull=False)
+    if rows.filter(evidence).update(
+        status=MessageStatus.HANDED_OFF,
+        handed_off_at=message.sending_at or now,
+        settled_by="evidence: it was told of before",
+        reason=reason,
+        **free,
+    ):
+        return
     if rule is UnknownRule.ASSUME_ARRIVED:
         rows.update(
             status=MessageStatus.HANDED_OFF,

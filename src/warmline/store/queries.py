@@ -234,7 +234,8 @@ WHERE id = %s AND status = 'claimed' AND claimed_by = %s
 """
 _HANDED_OFF = """
 UPDATE warmline_message
-SET status = 'handed_off', handed_off_at = %s, claimed_by = '', claim_until = NULL
+SET status = 'handed_off', handed_off_at = %s, provider_id = %s, claimed_by = '',
+    claim_until = NULL
 WHERE id = %s AND claimed_by = %s
 """
 
@@ -260,11 +261,11 @@ def begin_sending(
         return bool(cursor.rowcount)
 
 
-def was_handed_off(message_id: int, token: str, *, now: datetime) -> None:
-    """The server accepted it, by compare-and-swap of the claim."""
+def was_handed_off(message_id: int, token: str, *, now: datetime, provider_id: str = "") -> None:
+    """The server accepted it, by compare-and-swap of the claim. `provider_id`: what it calls it."""
     stamp = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
-        cursor.execute(_HANDED_OFF, [stamp(now), message_id, token])
+        cursor.execute(_HANDED_OFF, [stamp(now), provider_id, message_id, token])
 
 
 def add_to_sender_days(day: date, taken: Mapping[str, int]) -> None:
