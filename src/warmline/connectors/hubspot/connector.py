@@ -98,6 +98,9 @@ class HubSpot:
     def batch_max(self) -> int:
         return BATCH_MAX
 
+    def wait_s(self) -> float:
+        return self._door.wait_s()
+
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
         """Contacts first, then who opted out: a contact made a moment ago can say so too."""
         saying_no = [a for a in actions if a.kind is ActionKind.CONTACT_OPT_OUT]
