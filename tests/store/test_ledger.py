@@ -41,6 +41,8 @@ from warmline.store.models import (
     Likeness,
     Message,
     Pause,
+    SenderDay,
+    SequenceVersion,
     Stage,
     Suppression,
 )
@@ -174,6 +176,10 @@ ONCE: dict[str, tuple[type[Model], Callable[[], tuple[Callable[[], object], ...]
         found_at=NOW))),
     "pause_once": (Pause, _pair(lambda: Pause.objects.create(
         scope="trigger", name="t", why="w", by="me", since=NOW))),
+    "sequence_version_once": (SequenceVersion, _pair(lambda: SequenceVersion.objects.create(
+        sequence="welcome", version="1", since=NOW))),
+    "sender_day_once": (SenderDay, _pair(lambda: SenderDay.objects.create(
+        name="@acme.example", day=NOW.date()))),
     "I8 incident_once": (Incident, _pair(lambda: incident("k"))),
 }  # fmt: skip
 

@@ -28,9 +28,12 @@ from warmline.store.statuses import (
     ActionStatus,
     AlertKind,
     AlertStatus,
+    Confidence,
+    ConsentBasis,
     DeliveryStatus,
     EnrolmentStatus,
     EventEffect,
+    HitKind,
     IdentityKind,
     IncidentStatus,
     LikenessStatus,
@@ -254,6 +257,9 @@ class Event(models.Model):
     application = models.ForeignKey(
         Application, null=True, on_delete=models.PROTECT, db_index=False
     )
+    message = models.ForeignKey(
+        "Message", null=True, on_delete=models.PROTECT, db_index=False, help_text="it is about"
+    )
     effect = _word(EventEffect, EventEffect.APPLIED)
     fields = models.JSONField(default=dict)
 
@@ -279,6 +285,11 @@ class Event(models.Model):
                 fields=["candidate"],
                 condition=Q(kind__in=sorted(kind.value for kind in ACTS)),
                 name="event_engaged",
+            ),
+            models.Index(
+                fields=["message", "kind"],
+                condition=Q(message__isnull=False),
+                name="event_of_message",
             ),
         ]
 
@@ -325,8 +336,25 @@ class Action(models.Model):
         ]
 
 
+class SequenceVersion(models.Model):
+    """The files of a sequence as they once stood, by path: an enrolment goes on with those that it
+    began with, whatever the project folder holds by now."""
+
+    sequence = models.CharField(max_length=64)
+    version = models.CharField(max_length=16)
+    files = models.JSONField(default=dict)
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            UniqueConstraint(fields=["sequence", "version"], name="sequence_version_once")
+        ]
+
+
 class Enrolment(models.Model):
-    """A candidate on a sequence. `version` is that of the files it began with."""
+    """A candidate on a sequence. `version` is that of the files it began with, `variant` the arm
+    of its experiment. Where the sequence lives in the CRM, `target` is the connection and
+    `external_id` what it is called there."""
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="enrolments")
     sequence = models.CharField(max_length=64)
@@ -339,6 +367,10 @@ class Enrolment(models.Model):
     next_step = models.PositiveSmallIntegerField(default=1)
     next_due_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True, default="")
+    ended_at = models.DateTimeField(null=True)
+    variant = models.CharField(max_length=32, blank=True, default="")
+    target = models.CharField(max_length=64, blank=True, default="")
+    external_id = models.CharField(max_length=128, blank=True, default="")
 
     class Meta:
         constraints: ClassVar = [
@@ -354,7 +386,9 @@ class Enrolment(models.Model):
 
 
 class Message(models.Model):
-    """One mail: one (enrolment, step), whatever happens."""
+    """One mail: one (enrolment, step), whatever happens. `piece` is the file it was made of and
+    `values` what was filled in, so that it can be shown again as it was; `segment` is where the
+    candidate stood when it left; `expires_at` ends a hold."""
 
     enrolment = models.ForeignKey(
         Enrolment, on_delete=models.PROTECT, related_name="messages", db_index=False
@@ -374,12 +408,32 @@ class Message(models.Model):
     handed_off_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True, default="")
     settled_by = models.CharField(max_length=64, blank=True, default="")
+    piece = models.CharField(max_length=200, blank=True, default="")
+    variant = models.CharField(max_length=32, blank=True, default="")
+    subject = models.CharField(max_length=300, blank=True, default="")
+    values = models.JSONField(null=True)
+    segment = models.CharField(max_length=32, blank=True, default="")
+    sender_address = models.CharField(max_length=254, blank=True, default="")
+    provider_id = models.CharField(
+        max_length=200, blank=True, default="", help_text="what the mail provider calls it"
+    )
+    delivered_at = models.DateTimeField(null=True)
+    bounced_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
             UniqueConstraint(fields=["enrolment", "step"], name="message_once")
         ]
         indexes: ClassVar = [
+            models.Index(
+                fields=["provider_id"], condition=~Q(provider_id=""), name="message_of_provider"
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status=MessageStatus.HELD.value, expires_at__isnull=False),
+                name="message_expiring",
+            ),
             models.Index(
                 fields=["due_at"],
                 condition=Q(status=MessageStatus.PLANNED.value),
@@ -402,6 +456,76 @@ class Message(models.Model):
                 name="message_attention",
             ),
         ]
+
+
+class Hit(models.Model):
+    """Somebody or something fetched an address of ours that one mail names. `confidence` says who
+    it was, by the evidence in `why`; until `judge_at` more evidence may come (a burst over all
+    links). `event` is what came of it. Networks are kept as the first 24 or 48 bits."""
+
+    message = models.ForeignKey(
+        Message, on_delete=models.PROTECT, related_name="hits", db_index=False
+    )
+    kind = _word(HitKind)
+    link = models.SmallIntegerField(default=0, help_text="the place of the link in the letter")
+    url = models.CharField(max_length=2000, blank=True, default="")
+    at = models.DateTimeField()
+    method = models.CharField(max_length=8, default="GET")
+    agent = models.CharField(max_length=300, blank=True, default="")
+    network = models.CharField(max_length=64, blank=True, default="")
+    confidence = _word(Confidence, Confidence.UNCONFIRMED)
+    why = models.TextField(blank=True, default="")
+    judge_at = models.DateTimeField(null=True)
+    event = models.ForeignKey(Event, null=True, on_delete=models.PROTECT, db_index=False)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["message", "at"], name="hit_of_message"),
+            models.Index(
+                fields=["judge_at"], condition=Q(judge_at__isnull=False), name="hit_to_judge"
+            ),
+        ]
+
+
+class Consent(models.Model):
+    """That somebody may be written to: on what basis, from whom we know, which words they agreed
+    to (`text_version`), from when and until when. Rows are never changed but by `withdrawn_at`."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="consents")
+    basis = _word(ConsentBasis)
+    jurisdiction = models.CharField(max_length=8, blank=True, default="")
+    source = models.CharField(max_length=64)
+    text_version = models.CharField(max_length=64, blank=True, default="")
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+    event = models.ForeignKey(Event, null=True, on_delete=models.PROTECT, db_index=False)
+
+
+class Preference(models.Model):
+    """What a candidate asked for on the preference page. `days_between`: at least so many from one
+    nurture mail to the next; `topics_off`: topics of pieces that they do not want."""
+
+    candidate = models.OneToOneField(
+        Candidate, primary_key=True, on_delete=models.PROTECT, related_name="preference"
+    )
+    paused_until = models.DateTimeField(null=True)
+    days_between = models.PositiveSmallIntegerField(default=0)
+    topics_off = models.JSONField(default=list)
+    language = models.CharField(max_length=16, blank=True, default="")
+    updated_at = models.DateTimeField()
+
+
+class SenderDay(models.Model):
+    """How many mails left on a day (UTC) from a sender's address, or from a domain (`@acme.com`).
+    The first day of a name is where its warm-up began."""
+
+    name = models.CharField(max_length=254)
+    day = models.DateField()
+    mails = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [UniqueConstraint(fields=["name", "day"], name="sender_day_once")]
 
 
 class Suppression(models.Model):

@@ -41,6 +41,7 @@ class ActionStatus(StrEnum):
 
 class EnrolmentStatus(StrEnum):
     ACTIVE = "active"  # the next step falls due at `next_due_at`
+    WAITING = "waiting"  # another sequence of higher priority goes first
     FINISHED = "finished"  # every step was planned
     STOPPED = "stopped"  # ended early, for the reason given
 
@@ -54,6 +55,8 @@ class MessageStatus(StrEnum):
     HELD = "held"  # the policy said no; the reason is kept
     REFUSED = "refused"  # the mail server refused it for good
     DISCARDED = "discarded"  # it was refused, and a person said that it need not be sent
+    EXPIRED = "expired"  # it was held for so long that nobody is helped by it any more
+    WITHHELD = "withheld"  # kept back to compare: the candidate is in the step's holdout
 
 
 class SuppressionReason(StrEnum):
@@ -101,3 +104,25 @@ class PauseScope(StrEnum):
     TRIGGER = "trigger"  # what one trigger asks for
     CONNECTION = "connection"  # actions towards a connection, its polls, and mails that leave by it
     SEQUENCE = "sequence"  # the steps and mails of one sequence
+
+
+class ConsentBasis(StrEnum):
+    EXPRESS = "express"  # the person said yes, by a form of ours or by their own words
+    APPLICATION = "application"  # implied by an application, for as long as the law there allows
+    RELATIONSHIP = "relationship"  # implied by dealings, such as interviews, likewise
+    IMPORTED = "imported"  # another system says so; what it rests on is for a person to know
+
+
+class HitKind(StrEnum):
+    OPEN = "open"  # the picture that counts opens was fetched
+    CLICK = "click"  # a link of the letter was followed
+    TRAP = "trap"  # the link that no person can see was followed
+    VIEW = "view"  # the letter was opened in a browser
+    PAGE = "page"  # a page of ours was shown: preferences, unsubscribe, keep me posted
+    ACT = "act"  # a form of such a page was sent
+
+
+class Confidence(StrEnum):
+    HUMAN = "human"  # the evidence is that a person did it
+    MACHINE = "machine"  # the evidence is that a scanner or a mail program did it
+    UNCONFIRMED = "unconfirmed"  # it may be either: it moves nobody

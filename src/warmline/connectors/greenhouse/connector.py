@@ -21,8 +21,9 @@ from warmline.connectors.greenhouse.taglist import plain
 from warmline.connectors.greenhouse.writeback import Settings, WriteBack
 from warmline.core.actions import Action
 from warmline.core.errors import BadSignature, ConfigError, Malformed
-from warmline.core.events import Event, StageKind
+from warmline.core.events import Event
 from warmline.core.outcomes import Outcome
+from warmline.kit.connection_settings import ConnectionSettings
 from warmline.kit.http import TIMEOUT_S
 from warmline.kit.signatures import hmac_sha256, require_equal, require_header
 from warmline.ports import Channel, Finding, Needs, Options, Page, Received, Standing
@@ -37,7 +38,6 @@ DO_NOT_CONTACT_TAG = "do-not-contact"
 TAG_LENGTH_MAX = 100
 
 _NAME_KEY = re.compile(r"[a-z0-9_]{1,255}")
-_SET_BY_STAGE_NAMES = frozenset(kind.value for kind in StageKind) - {"hired", "rejected"}
 
 
 class Greenhouse:
@@ -48,26 +48,27 @@ class Greenhouse:
     webhooks alone, or from polling alone. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
-        settings, secrets = options.settings, options.secrets
+        settings = ConnectionSettings("greenhouse", options.settings)
+        secrets = options.secrets
         self._now = options.now
         self._webhook_secret = secrets.get("webhook_secret", "")
-        self._kinds = StageKinds(_stages(settings.get("stages")))
+        self._kinds = StageKinds(settings.stages())
         self._access = Access(
-            base_url=_text(settings, "base_url", "https://harvest.greenhouse.io/v3"),
-            token_url=_text(settings, "token_url", "https://auth.greenhouse.io/token"),
+            base_url=settings.text("base_url", "https://harvest.greenhouse.io/v3"),
+            token_url=settings.text("token_url", "https://auth.greenhouse.io/token"),
             client_id=secrets.get("client_id", ""),
             client_secret=secrets.get("client_secret", ""),
-            user_id=_text(settings, "user_id", ""),
+            user_id=settings.text("user_id", "", or_number=True),
             timeout_s=timeout_s,
         )
         self._overlap = timedelta(
-            minutes=_number(settings, "overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)
+            minutes=settings.whole_number("overlap_minutes", 60, 0, OVERLAP_MINUTES_MAX)
         )
-        self._per_page = _number(settings, "per_page", PER_PAGE_MAX, 1, PER_PAGE_MAX)
+        self._per_page = settings.whole_number("per_page", PER_PAGE_MAX, 1, PER_PAGE_MAX)
         self._writes = Settings(
             reengaged_tag=_tag(settings, "reengaged_tag", REENGAGED_TAG),
             do_not_contact_tag=_tag(settings, "do_not_contact_tag", DO_NOT_CONTACT_TAG),
-            fields=_fields(settings.get("fields")),
+            fields=_fields(settings.given.get("fields")),
             user_id=self._access.user_id if is_id(self._access.user_id) else "",
         )
         if plain(self._writes.reengaged_tag) == plain(self._writes.do_not_contact_tag):
@@ -185,42 +186,8 @@ class Greenhouse:
         return self._harvest
 
 
-def _text(settings: Mapping[str, object], name: str, default: str) -> str:
-    found = settings.get(name)
-    if found is None or found == "":
-        return default
-    if isinstance(found, bool) or not isinstance(found, str | int):
-        raise ConfigError(f"greenhouse: {name}: found {found!r}, expected text")
-    return str(found).strip()
-
-
-def _number(settings: Mapping[str, object], name: str, default: int, low: int, high: int) -> int:
-    found = settings.get(name)
-    if found is None:
-        return default
-    if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
-        raise ConfigError(
-            f"greenhouse: {name}: found {found!r}, expected a whole number from {low} to {high}"
-        )
-    return found
-
-
-def _stages(found: Any) -> dict[str, StageKind]:
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"greenhouse: stages: found {found!r}, expected `stage name: kind` lines")
-    for name, kind in found.items():
-        if not isinstance(kind, str) or kind not in _SET_BY_STAGE_NAMES:
-            raise ConfigError(
-                f"greenhouse: stages: {name}: found {kind!r}, expected one of"
-                f" {', '.join(sorted(_SET_BY_STAGE_NAMES))}"
-            )
-    return {str(name): StageKind(kind) for name, kind in found.items()}
-
-
-def _tag(settings: Mapping[str, object], name: str, default: str) -> str:
-    found = _text(settings, name, default)
+def _tag(settings: ConnectionSettings, name: str, default: str) -> str:
+    found = settings.text(name, default)
     if not plain(found) or len(found) > TAG_LENGTH_MAX or not found.isprintable():
         raise ConfigError(
             f"greenhouse: {name}: found {found[:TAG_LENGTH_MAX]!r}, expected the name of a tag, at"

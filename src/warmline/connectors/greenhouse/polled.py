@@ -43,7 +43,7 @@ def parse(stream: str, body: bytes, *, kinds: StageKinds) -> list[Event]:
     reader = READERS.get(stream)
     if reader is None:
         expected = ", ".join(READERS)
-        shapes.fail("the listing's name", stream, f"one of {expected}")
+        raise shapes.fault("the listing's name", stream, f"one of {expected}")
     return reader(shapes.load(body), kinds)
 
 

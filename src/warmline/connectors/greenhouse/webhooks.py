@@ -53,7 +53,7 @@ def parse(body: bytes, *, token: str, kinds: StageKinds) -> list[Event]:
     found = shapes.load(body)
     action = found.get("action")
     if not isinstance(action, str) or not action:
-        shapes.fail("$.action", action, "the name of an event")
+        raise shapes.fault("$.action", action, "the name of an event")
     if action in UNMAPPED:
         return []
     if action not in EVENTS:
@@ -226,7 +226,7 @@ def _candidate_anonymized(call: _Call) -> Event:
     number = shapes.identifier(call.payload, "candidate_id", _PAYLOAD)
     removed = call.payload.get("anonymized_fields")
     if not isinstance(removed, list):
-        shapes.fail(f"{_PAYLOAD}.anonymized_fields", removed, "a list of field names")
+        raise shapes.fault(f"{_PAYLOAD}.anonymized_fields", removed, "a list of field names")
     fields = {"anonymized_fields": ",".join(shapes.words(removed))}
     if IDENTIFYING_FIELDS.intersection(shapes.words(removed)):
         return _gone(call, number, fields)

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from warmline.connectors.lever import checkup, hints, records, standing
 from warmline.connectors.lever.absent import Absent
@@ -17,15 +16,14 @@ from warmline.connectors.lever.sweeps import STREAMS, Sweeps, milliseconds
 from warmline.connectors.lever.writing import BATCH_MAX, DO_NOT_CONTACT_TAG, FLAG_TAG, Writing
 from warmline.core.actions import Action
 from warmline.core.errors import ConfigError, Malformed
-from warmline.core.events import Event, StageKind
+from warmline.core.events import Event
 from warmline.core.outcomes import Outcome
+from warmline.kit.connection_settings import ConnectionSettings
 from warmline.kit.http import TIMEOUT_S
 from warmline.ports import Channel, Finding, Needs, Options, Page, Received, Record, Standing
 
 OVERLAP_MINUTES_MAX = 7 * 24 * 60
 TOKENS_MAX = 50
-
-_SET_BY_STAGE_NAMES = frozenset(kind.value for kind in StageKind) - {"hired", "rejected"}
 
 
 class Lever:
@@ -34,18 +32,19 @@ class Lever:
     Lever's contact is our candidate record, its opportunity our application. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
-        settings, secrets = options.settings, options.secrets
+        settings = ConnectionSettings("lever", options.settings)
+        secrets = options.secrets
         self._now = options.now
         self._hook_url = f"{options.public_url}/in/{options.name}" if options.public_url else ""
         self._tokens = _tokens(secrets.get("webhook_tokens", ""))
-        self._kinds = StageKinds(_stages(settings.get("stages")))
+        self._kinds = StageKinds(settings.stages())
         self._overlap = timedelta(
-            minutes=_number(settings, "overlap_minutes", 10, 0, OVERLAP_MINUTES_MAX)
+            minutes=settings.whole_number("overlap_minutes", 10, 0, OVERLAP_MINUTES_MAX)
         )
         access = Access(
-            base_url=_text(settings, "base_url", "https://api.lever.co/v1"),
+            base_url=settings.text("base_url", "https://api.lever.co/v1"),
             api_key=secrets.get("api_key", "").strip(),
-            perform_as=_user(_text(settings, "perform_as", "")),
+            perform_as=_user(settings.text("perform_as", "")),
             timeout_s=timeout_s,
         )
         self._account = Account(access, now=options.now)
@@ -116,15 +115,6 @@ class Lever:
         return checkup.run(self._account, needs, hook_url=self._hook_url)
 
 
-def _text(settings: Mapping[str, object], name: str, default: str) -> str:
-    found = settings.get(name)
-    if found is None or found == "":
-        return default
-    if not isinstance(found, str):
-        raise ConfigError(f"lever: {name}: found {found!r}, expected text")
-    return found.strip()
-
-
 def _user(found: str) -> str:
     if found and not is_id(found):
         raise ConfigError(
@@ -141,28 +131,3 @@ def _tokens(found: str) -> tuple[str, ...]:
             f"lever: webhook_tokens: found {len(tokens)} tokens, expected at most {TOKENS_MAX}"
         )
     return tokens
-
-
-def _number(settings: Mapping[str, object], name: str, default: int, low: int, high: int) -> int:
-    found = settings.get(name)
-    if found is None:
-        return default
-    if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
-        raise ConfigError(
-            f"lever: {name}: found {found!r}, expected a whole number from {low} to {high}"
-        )
-    return found
-
-
-def _stages(found: Any) -> dict[str, StageKind]:
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"lever: stages: found {found!r}, expected `stage name: kind` lines")
-    for name, kind in found.items():
-        if not isinstance(kind, str) or kind not in _SET_BY_STAGE_NAMES:
-            raise ConfigError(
-                f"lever: stages: {name}: found {kind!r}, expected one of"
-                f" {', '.join(sorted(_SET_BY_STAGE_NAMES))}"
-            )
-    return {str(name): StageKind(kind) for name, kind in found.items()}

@@ -107,7 +107,7 @@ def parse(body: bytes) -> list[Event]:
     found = shapes.load(body)
     word = found.get("event")
     if not isinstance(word, str) or not word:
-        shapes.fail("$.event", word, "the name of an event")
+        raise shapes.fault("$.event", word, "the name of an event")
     if word in HINTS:
         return []
     seen = shapes.clean(word)[:WORD_LENGTH_MAX]

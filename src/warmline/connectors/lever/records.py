@@ -36,7 +36,7 @@ _Record = Mapping[str, Any]
 def parse(stream: str, body: bytes, *, kinds: StageKinds) -> list[Event]:
     reader = READERS.get(stream)
     if reader is None:
-        shapes.fail("the listing's name", stream, f"one of {', '.join(READERS)}")
+        raise shapes.fault("the listing's name", stream, f"one of {', '.join(READERS)}")
     return reader(shapes.load(body), kinds)
 
 
