@@ -1,5 +1,6 @@
 """`python -m bench`: Warmline's speed on SQLite and on PostgreSQL, as a table and as
-`build/bench.json`. The simulators and the poster are processes of their own on this machine."""
+`build/bench.json`. The simulators and the poster are processes of their own on this machine. Exit
+status 1 where an aim is missed."""
 
 from __future__ import annotations
 
@@ -75,7 +76,10 @@ def main() -> int:
     if asked.profile:
         console.print(f"[dim]profiles: python -m pstats {BUILD}/bench-*.prof[/dim]")
     keep(figures)
-    return 1 if wrong else 0
+    missed = [figure.name for figure in figures if not figure.met]
+    if missed:
+        console.print(f"[red]missed: {', '.join(missed)}[/red]", soft_wrap=True)
+    return 1 if wrong or missed else 0
 
 
 def _arguments() -> argparse.Namespace:

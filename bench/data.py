@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 from tests.harness import (
     SECRETS,
     Simulators,
@@ -109,7 +110,10 @@ def backfilled(people: int, say: Say) -> list[Figure]:
         say(f"making a ledger of {people:,} candidates", 0, 1)
         seed_ledger(ledger, people, now=datetime.now(UTC))
         say(f"writing the contacts of {people:,} candidates", 0, 1)
+        simulator = psutil.Process(simulators.process.pid)
+        idle = simulator.cpu_times()
         ran = run([sys.executable, "-m", "bench.backfilling", str(project)], environment)
+        busy = simulator.cpu_times()
         calls = ask(f"{simulators.crm}/_control/requests?limit=1")[1]
         contacts = ask(f"{simulators.crm}/_control/state")[1]["counts"]["contacts"]
     told = json.loads(ran.out)
@@ -120,6 +124,12 @@ def backfilled(people: int, say: Say) -> list[Figure]:
         Figure("backfill.contacts", told["written"], "contacts"),
         Figure("backfill.seconds", told["took_s"], "s"),
         Figure("backfill.cpu_s", told["cpu_s"], "s"),
+        Figure("backfill.plan_s", told["plan_s"], "s"),
+        Figure(
+            "backfill.simulator_cpu_s",
+            busy.user + busy.system - idle.user - idle.system,
+            "s",
+        ),
         Figure("backfill.calls_to_least", made / told["least_calls"], "ratio", 1.05),
         Figure("backfill.refused_429", calls["by_status"].get("429", 0), "calls", 3),
         Figure(

@@ -366,13 +366,23 @@ def backfill(
         int, typer.Option(help="how far back a rejection may lie", min=1, max=120)
     ] = 12,
     per_day: Annotated[int, typer.Option(help="new enrolments a day", min=1, max=100_000)] = 100,
+    at_once: Annotated[
+        int, typer.Option(help="calls to the CRM under way at the same time", min=1, max=8)
+    ] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
 ) -> None:
     """The whole history into the CRM, and past silver medalists onto their sequence."""
     _, loaded = open_project(project)
     from warmline.cli.backfill import backfill as run
 
-    run(loaded, apply=apply, months=months, per_day=per_day, as_json=as_json)
+    run(
+        loaded,
+        apply=apply,
+        months=months,
+        per_day=per_day,
+        at_once=at_once,
+        as_json=as_json,
+    )
 
 
 merge_app = typer.Typer(

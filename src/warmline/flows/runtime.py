@@ -98,6 +98,12 @@ class Runtime:
                 names |= connector.own_tags()
         return frozenset(name.casefold() for name in names)
 
+    def wait_s(self, connection: str) -> float:
+        """How many seconds the vendor is better left alone for: of a connector that keeps count
+        (`wait_s`); any other says so when it is called."""
+        connector = self.connectors[connection]
+        return float(connector.wait_s()) if hasattr(connector, "wait_s") else 0.0
+
     @contextmanager
     def claiming(self) -> Iterator[str]:
         """A token for one batch. While it is live nobody takes its claims for lapsed, however long
