@@ -176,6 +176,39 @@ class MergesContacts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """How a contact stands on a sequence of the CRM. `external_id` is what the CRM calls this
+    enrolment, where it has a word for it."""
+
+    on: bool
+    external_id: str = ""
+    since: datetime | None = None
+
+
+@runtime_checkable
+class HostsSequences(Protocol):
+    """A CRM that a sequence may live in. `host` is the sequence's `with:`, as `host_of` took it."""
+
+    def host_of(self, options: Mapping[str, object]) -> Mapping[str, str]:
+        """The `with:` of a sequence, checked. Raises ConfigError."""
+        ...
+
+    def cannot(self, host: Mapping[str, str]) -> tuple[str, ...]:
+        """What Warmline does elsewhere and this CRM has no means for, each in a sentence."""
+        ...
+
+    def hosted(self, host: Mapping[str, str], contacts: Sequence[str]) -> dict[str, Hosted]:
+        """How each of these contacts (ids) stands on it now. One whose standing the CRM does not
+        tell is left out. Raises AuthFailed, Throttled, Unreachable, Refused."""
+        ...
+
+    def check_host(self, host: Mapping[str, str]) -> list[Finding]:
+        """Whether it is there, and these credentials may put people on it. Writes nothing. Never
+        raises for what it finds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A record (an ATS candidate, a CRM contact) as the other system has it now. `external_id` is
     the id that was asked for, `stands_as` the one that stands today: another where it was merged,
@@ -357,6 +390,7 @@ CAPABILITIES: Mapping[str, type] = {
     "finds_missing": FindsMissing,
     "applies_actions": AppliesActions,
     "merges_contacts": MergesContacts,
+    "hosts_sequences": HostsSequences,
     "reads_records": ReadsRecords,
     "checks": Checks,
     "sends_mail": SendsMail,

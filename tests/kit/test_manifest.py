@@ -94,7 +94,7 @@ def test_a_capability_that_is_none_is_named(tmp_path: Path) -> None:
 def test_each_says_which_actions_it_carries_out() -> None:
     assert {name: m.actions for name, m in manifests().items() if m.actions} == {
         "greenhouse": {"candidate.tag", "candidate.flag", "candidate.do_not_contact"},
-        "hubspot": {"contact.upsert", "contact.opt_out"},
+        "hubspot": {"contact.upsert", "contact.opt_out", "contact.enrol", "contact.leave"},
         "lever": {"candidate.tag", "candidate.flag", "candidate.do_not_contact"},
     }
 

@@ -19,5 +19,6 @@ def first_fault(error: ValidationError, path: Path, lines: Lines) -> ConfigError
     found = first.get("input")
     shown = "" if isinstance(found, (dict, list)) or found is None else f", found {found!r}"
     name = ".".join(str(part) for part in where) or "the file"
-    message = _SAID.get(first["type"], first["msg"][0].lower() + first["msg"][1:])
+    said = first["msg"].removeprefix("Value error, ")  # one of our own checks
+    message = _SAID.get(first["type"], said[0].lower() + said[1:])
     return ConfigError(f"{name} {message}{shown}", file=str(path), line=lines.of(where))

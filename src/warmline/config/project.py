@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from warmline.config.faults import first_fault
+from warmline.config.policy import PolicyFile
 from warmline.config.sequences import LoadedSequence, load_sequences
 from warmline.config.settings import value_or_file
 from warmline.config.yaml_lines import Lines, read_yaml
@@ -145,6 +146,7 @@ class ProjectFile(_Strict):
     mail: MailFile
     alerts: AlertsFile = Field(default_factory=AlertsFile)
     content: dict[str, str | int | float] = Field(default_factory=dict)
+    policy: PolicyFile = Field(default_factory=PolicyFile)
     segments: SegmentsFile = Field(default_factory=lambda: SegmentsFile())
     triggers: tuple[TriggerFile, ...]
 

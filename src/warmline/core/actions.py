@@ -11,6 +11,8 @@ from enum import StrEnum
 class ActionKind(StrEnum):
     CONTACT_UPSERT = "contact.upsert"  # look up, then create or update, the contact in the CRM
     CONTACT_OPT_OUT = "contact.opt_out"  # unsubscribe every address of the person in the CRM
+    CONTACT_ENROL = "contact.enrol"  # put the contact on a sequence that lives in the CRM
+    CONTACT_LEAVE = "contact.leave"  # take it off again, as far as the CRM can
     CANDIDATE_TAG = "candidate.tag"  # put the segment's tag on each of the candidate's ATS records
     CANDIDATE_FLAG = "candidate.flag"  # show on the ATS records that the person is warm again
     CANDIDATE_DO_NOT_CONTACT = "candidate.do_not_contact"  # mark each ATS record do-not-contact
@@ -21,8 +23,16 @@ class ActionKind(StrEnum):
 # time; any other kind is looked for first, one by one (`find`): it leaves a note, and written again
 # that would be two notes.
 REPEATABLE = frozenset(
-    {ActionKind.CONTACT_UPSERT, ActionKind.CONTACT_OPT_OUT, ActionKind.CANDIDATE_TAG}
+    {
+        ActionKind.CONTACT_UPSERT,
+        ActionKind.CONTACT_OPT_OUT,
+        ActionKind.CONTACT_LEAVE,
+        ActionKind.CANDIDATE_TAG,
+    }
 )
+# Planned by Warmline with an enrolment, and by no row of the trigger map: `sequence.enrol` is what
+# a trigger does, wherever the sequence lives.
+OF_AN_ENROLMENT = frozenset({ActionKind.CONTACT_ENROL, ActionKind.CONTACT_LEAVE})
 
 # What `pass:` may name, with what each holds. One table: config checks it, docs print it.
 FIELDS: Mapping[str, str] = {
@@ -67,7 +77,8 @@ class TagChange:
 class Action:
     """`key` makes it happen once: the same key is never applied twice with effect. `tags` is what
     `candidate.tag` is about; `records` (ids in the ATS) are what `candidate.flag` and
-    `candidate.do_not_contact` write to."""
+    `candidate.do_not_contact` write to; `host` says where in the CRM a sequence lives, in the words
+    of its `with:`."""
 
     key: str
     kind: ActionKind
@@ -77,3 +88,4 @@ class Action:
     occurred_at: datetime | None = None
     tags: TagChange | None = None
     records: tuple[str, ...] = ()
+    host: Mapping[str, str] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from warmline.core.errors import (
 from warmline.core.events import Event, EventKind
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.kit.manifest import Setting
-from warmline.ports import Envelope, Finding, Needs, Page, Received, Record, Standing
+from warmline.ports import Envelope, Finding, Hosted, Needs, Page, Received, Record, Standing
 from warmline.testing.contract import Parsing, Subject
 
 # Signatures
@@ -536,6 +536,36 @@ class TouchesWhatItReads(Toy):
         return super().records(ids, fields)
 
 
+class TakesAnyHost(Toy):
+    """A `with:` is believed, whatever it holds."""
+
+    def host_of(self, options: Mapping[str, object]) -> Mapping[str, str]:
+        return {key: str(value) for key, value in options.items()}
+
+
+class HostsEverybody(Toy):
+    def hosted(self, host: Mapping[str, str], contacts: Sequence[str]) -> dict[str, Hosted]:
+        return dict.fromkeys(contacts, Hosted(on=True))
+
+
+class HostsNobody(Toy):
+    def hosted(self, host: Mapping[str, str], contacts: Sequence[str]) -> dict[str, Hosted]:
+        return dict.fromkeys(contacts, Hosted(on=False))
+
+
+class CannotIsSilent(Toy):
+    def cannot(self, host: Mapping[str, str]) -> tuple[str, ...]:
+        return ("no",)
+
+
+class EnrolsToSee(Toy):
+    """Puts somebody on it to find out whether it may."""
+
+    def check_host(self, host: Mapping[str, str]) -> list[Finding]:
+        self.call("POST", "/merge", {"keep": "c-1", "join": "c-1"})
+        return super().check_host(host)
+
+
 class MergeRaises(Toy):
     def outcome_of(self, error: WarmlineError) -> Outcome:
         raise error
@@ -701,6 +731,11 @@ FLAWS: list[tuple[str, Any, str]] = [
     ("missing_survives_every_answer", GoneWhenUnread, "nothing was raised"),
     ("records_survive_every_answer", SkipsTheGone, "got others or fewer"),
     ("records_survive_every_answer", TouchesWhatItReads, "it wrote"),
+    ("a_hosted_sequence_is_told_truly", TakesAnyHost, "expected ConfigError"),
+    ("a_hosted_sequence_is_told_truly", HostsEverybody, "is told to be"),
+    ("a_hosted_sequence_is_told_truly", HostsNobody, "is told not to"),
+    ("a_hosted_sequence_is_told_truly", CannotIsSilent, "expected sentences"),
+    ("a_hosted_sequence_is_told_truly", EnrolsToSee, "hosted"),
     ("merging_survives_every_answer", MergeRaises, "expected an outcome"),
     ("merging_survives_every_answer", MergesOnTrust, "they were two still"),
     ("check_never_raises", CheckRaises, "raised"),

@@ -19,6 +19,7 @@ from warmline.core.actions import Action, ActionKind, ContactRef
 from warmline.core.errors import (
     AuthFailed,
     BadSignature,
+    ConfigError,
     Malformed,
     Refused,
     Throttled,
@@ -35,6 +36,7 @@ from warmline.ports import (
     ContactPage,
     ContactRecord,
     Finding,
+    Hosted,
     Needs,
     Options,
     Page,
@@ -257,6 +259,20 @@ class Toy:
     def merged(self, made: Mapping[str, Any]) -> Outcome:
         return self.written(made)
 
+    def host_of(self, options: Mapping[str, object]) -> Mapping[str, str]:
+        if list(options) != ["list"]:
+            raise ConfigError("Toy: `with` must hold list, and nothing else")
+        return {"list": str(options["list"])}
+
+    def cannot(self, host: Mapping[str, str]) -> tuple[str, ...]:
+        return ("Toy does not tell when somebody came onto a list",)
+
+    def hosted(self, host: Mapping[str, str], contacts: Sequence[str]) -> dict[str, Hosted]:
+        return {one: Hosted((self.read(one) or {}).get("listed") == "yes") for one in contacts}
+
+    def check_host(self, host: Mapping[str, str]) -> list[Finding]:
+        return [Finding(f"list {host['list']}", Verdict.OK)]
+
     def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
         return [self.standing(one, self.read(one), fields) for one in ids]
 
@@ -353,6 +369,10 @@ def place(clock: Clock) -> Iterator[Place]:
             one, other = (vendor.add(f"twin.{next(numbers)}@people.example") for _ in range(2))
             return one["id"], other["id"]
 
+        def hosts() -> tuple[Mapping[str, object], str, Callable[[], None]]:
+            key = vendor.add(f"hosted.{next(numbers)}@people.example")["id"]
+            return {"list": "7"}, key, lambda: vendor.put_on(key)
+
         yield Place(
             url=vendor.url,
             settings=lambda url: {"base_url": url},
@@ -367,5 +387,6 @@ def place(clock: Clock) -> Iterator[Place]:
             records=lambda: ([*two(), "c-none"], ("stage",)),
             known=lambda: dict.fromkeys(two(), ()),
             contacts=two,
+            hosts=hosts,
             hint=lambda: webhook(json.dumps({"id": two()[0]}).encode()),
         )

@@ -87,6 +87,12 @@ class Vendor:
                 self.merged[join] = keep
             return 200, {"id": keep}
 
+    def put_on(self, key: str) -> None:
+        """On the list that a sequence of this vendor's is."""
+        for one in self.contacts:
+            if one["id"] == key:
+                one["listed"] = "yes"
+
     def _resolve(self, key: str) -> str:
         return self.merged.get(key, key)
 

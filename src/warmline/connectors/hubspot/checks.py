@@ -65,7 +65,7 @@ def check(
 ) -> list[Finding]:
     """A finding on the token, on each scope and on each field needed. Where HubSpot does not
     answer or refuses the token, nothing else is asked, and every field has that verdict."""
-    schema, answer = _asked(contacts, PROPERTIES, scope=READ_SCHEMA)
+    schema, answer = asked(contacts, PROPERTIES, scope=READ_SCHEMA)
     if answer is None or schema.verdict is Verdict.CREDENTIALS:
         what = "access token" if schema.verdict is Verdict.CREDENTIALS else "HubSpot's API"
         account = Account(schema, schema, schema, {}, (schema, schema))
@@ -74,12 +74,12 @@ def check(
     if there is None:
         advice = "HubSpot's list of properties could not be read: is base_url HubSpot's API?"
         schema, there = Seen(Verdict.FAILED, advice), {}
-    read, listed = _asked(contacts, OBJECTS, {"limit": "1"}, scope=READ)
+    read, listed = asked(contacts, OBJECTS, {"limit": "1"}, scope=READ)
     if listed is not None and listed.is_success and "results" not in body_of(listed):
         read = Seen(Verdict.FAILED, "HubSpot's list of contacts could not be read: try again")
-    scopes = _scopes(contacts, token)
-    opt_outs = _opt_outs(contacts, scopes) if OPT_OUT in needs.fields else (FINE, FINE)
-    account = Account(schema, read, _writes(scopes, WRITE), there, opt_outs)
+    granted = scopes(contacts, token)
+    opt_outs = _opt_outs(contacts, granted) if OPT_OUT in needs.fields else (FINE, FINE)
+    account = Account(schema, read, writes(granted, WRITE), there, opt_outs)
     return [
         Finding("access token", Verdict.OK),
         _told(f"scope {READ_SCHEMA}", schema),
@@ -94,10 +94,16 @@ def _told(what: str, seen: Seen) -> Finding:
     return Finding(what, seen.verdict, seen.advice)
 
 
-def _asked(
-    contacts: Contacts, path: str, params: Mapping[str, str] | None = None, *, scope: str
+def asked(
+    contacts: Contacts,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    scope: str,
+    one: str = "",
 ) -> tuple[Seen, httpx.Response | None]:
-    """How a read stands, and its answer; None where the vendor cannot be spoken with just now."""
+    """How a read stands, and its answer; None where the vendor cannot be spoken with just now.
+    `one` says what is not there where HubSpot does not find it."""
     try:
         answer = contacts.get(path, params, accept=_ANY)
     except WarmlineError as error:
@@ -109,6 +115,8 @@ def _asked(
         return Seen(verdict, f"{error.reason}: {advice}"), None
     if answer.is_success:
         return FINE, answer
+    if one and answer.status_code == 404:
+        return Seen(Verdict.MISSING, one), answer
     seen = _refusal(answer, scope)
     return seen, answer if seen.verdict is not Verdict.FAILED else None
 
@@ -154,7 +162,7 @@ def _properties(answer: httpx.Response) -> dict[str, Mapping[str, object]] | Non
     return {str(one.get("name")): one for one in results if isinstance(one, dict)}
 
 
-def _scopes(contacts: Contacts, token: str) -> list[object] | None:
+def scopes(contacts: Contacts, token: str) -> list[object] | None:
     """Those that the token has; None where HubSpot does not tell."""
     try:
         answer = contacts.post(TOKEN_INFO, {"tokenKey": token}, writes=False, accept=_ANY)
@@ -164,7 +172,7 @@ def _scopes(contacts: Contacts, token: str) -> list[object] | None:
     return scopes if answer.is_success and isinstance(scopes, list) else None
 
 
-def _writes(scopes: list[object] | None, *enough: str) -> Seen:
+def writes(scopes: list[object] | None, *enough: str) -> Seen:
     """Whether something may be written, by the scopes that the token has: any of these will do."""
     if scopes is None:
         return Seen(
@@ -179,12 +187,12 @@ def _writes(scopes: list[object] | None, *enough: str) -> Seen:
 
 def _opt_outs(contacts: Contacts, scopes: list[object] | None) -> tuple[Seen, Seen]:
     """Whether communication preferences may be read and written: by scope and by plan."""
-    read, answer = _asked(contacts, DEFINITIONS, scope=PREFERENCES)
+    read, answer = asked(contacts, DEFINITIONS, scope=PREFERENCES)
     if answer is not None and answer.is_success and "results" not in body_of(answer):
         read = Seen(Verdict.FAILED, "HubSpot's subscription types could not be read: try again")
     if read.verdict in (Verdict.PLAN, Verdict.CREDENTIALS):
         return read, read  # what reading is refused for, writing is refused for
-    return read, _writes(scopes, PREFERENCES, WRITE_PREFERENCES)
+    return read, writes(scopes, PREFERENCES, WRITE_PREFERENCES)
 
 
 def _fields(table: Mapping[str, Property], needs: Needs, account: Account) -> Iterator[Finding]:

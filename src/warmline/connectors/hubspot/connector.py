@@ -8,6 +8,8 @@ from datetime import datetime
 from warmline.connectors.hubspot import (
     absent,
     checks,
+    host_checks,
+    hosting,
     listing,
     merging,
     opt_out,
@@ -18,7 +20,7 @@ from warmline.connectors.hubspot import (
 from warmline.connectors.hubspot.contacts import BATCH_MAX, Contact, Contacts
 from warmline.connectors.hubspot.mapping import OPTED_OUT, properties_from, same, values_for
 from warmline.connectors.hubspot.upsert import Upsert, addresses
-from warmline.core.actions import Action, ActionKind
+from warmline.core.actions import OF_AN_ENROLMENT, Action, ActionKind
 from warmline.core.errors import (
     AuthFailed,
     ConfigError,
@@ -35,6 +37,7 @@ from warmline.ports import (
     Channel,
     ContactPage,
     Finding,
+    Hosted,
     Needs,
     Options,
     Page,
@@ -43,11 +46,12 @@ from warmline.ports import (
 )
 
 BASE_URL = "https://api.hubapi.com"
+_OTHERS = OF_AN_ENROLMENT | {ActionKind.CONTACT_OPT_OUT}
 
 
 class HubSpot:
     """receives_webhooks, parses, lists_changes, finds_missing, applies_actions, merges_contacts,
-    reads_records, checks. Thread-safe."""
+    hosts_sequences, reads_records, checks. Thread-safe."""
 
     def __init__(self, options: Options, *, timeout_s: float = TIMEOUT_S) -> None:
         self._table = properties_from(options.settings.get("properties"))
@@ -99,19 +103,23 @@ class HubSpot:
         return BATCH_MAX
 
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
-        """Contacts first, then who opted out: a contact made a moment ago can say so too."""
-        saying_no = [a for a in actions if a.kind is ActionKind.CONTACT_OPT_OUT]
-        others = [a for a in actions if a.kind is not ActionKind.CONTACT_OPT_OUT]
-        if not saying_no:
-            return self._upsert(others)
-        if not others:
-            return self._opt_out(saying_no)
+        """Contacts first, then who opted out, then who comes onto a sequence or leaves it: a
+        contact made a moment ago can be either."""
+        ways = (
+            (self._upsert, [a for a in actions if a.kind not in _OTHERS]),
+            (self._opt_out, [a for a in actions if a.kind is ActionKind.CONTACT_OPT_OUT]),
+            (self._host, [a for a in actions if a.kind in OF_AN_ENROLMENT]),
+        )
+        used = [(way, mine) for way, mine in ways if mine]
+        if len(used) == 1:
+            return used[0][0](used[0][1])
         # What hits one kind's calls (a scope that it lacks) says nothing of the other's.
-        upserted = iter(_told(self._upsert, others))
-        opted_out = iter(_told(self._opt_out, saying_no))
-        return [
-            next(opted_out if a.kind is ActionKind.CONTACT_OPT_OUT else upserted) for a in actions
-        ]
+        said = {
+            id(action): outcome
+            for way, mine in used
+            for action, outcome in zip(mine, _told(way, mine), strict=True)
+        }
+        return [said[id(action)] for action in actions]
 
     def _upsert(self, actions: Sequence[Action]) -> list[Outcome]:
         return Upsert(self._contacts, self._table, actions).run()
@@ -119,11 +127,16 @@ class HubSpot:
     def _opt_out(self, actions: Sequence[Action]) -> list[Outcome]:
         return opt_out.opt_out(self._contacts, self._table, actions)
 
+    def _host(self, actions: Sequence[Action]) -> list[Outcome]:
+        return hosting.apply(self._contacts, actions)
+
     def find(self, action: Action) -> Outcome | None:
         """DONE where the person's contact holds all that was to be written; None where there is
         no contact, or it holds something else. Raises where it could not be looked at."""
         if action.kind is ActionKind.CONTACT_OPT_OUT:
             return opt_out.find(self._contacts, self._table, action)
+        if action.kind in OF_AN_ENROLMENT:
+            return hosting.find(self._contacts, action)
         try:
             wanted = values_for(action.fields, self._table)
         except ValueError:
@@ -156,6 +169,18 @@ class HubSpot:
 
     def merge(self, primary: str, other: str) -> Outcome:
         return merging.merge(self._contacts, primary, other)
+
+    def host_of(self, options: Mapping[str, object]) -> Mapping[str, str]:
+        return hosting.host_of(options)
+
+    def cannot(self, host: Mapping[str, str]) -> tuple[str, ...]:
+        return hosting.cannot(host)
+
+    def hosted(self, host: Mapping[str, str], contacts: Sequence[str]) -> dict[str, Hosted]:
+        return hosting.hosted(self._contacts, host, contacts)
+
+    def check_host(self, host: Mapping[str, str]) -> list[Finding]:
+        return host_checks.check(self._contacts, host, token=self._access_token)
 
     def records(self, ids: Sequence[str], fields: Collection[str]) -> list[Standing]:
         return reading.records(self._contacts, self._table, ids, fields)

@@ -6,12 +6,13 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from warmline.connectors.hubspot.connector import HubSpot
 from warmline.connectors.hubspot.listing import SEARCH_PAGE, STREAM
@@ -94,12 +95,19 @@ def _place(clock: Clock) -> Iterator[Place]:
                 ActionKind.CONTACT_OPT_OUT: Sample(
                     crm.opt_out, crm.is_opted_out, crm.no_of, crm.forget_no
                 ),
+                ActionKind.CONTACT_ENROL: Sample(
+                    crm.enrol, crm.is_on_sequence, crm.is_on_sequence, crm.end
+                ),
+                ActionKind.CONTACT_LEAVE: Sample(
+                    crm.leave, crm.is_off_list, crm.is_off_list, crm.put_on_list
+                ),
             },
             listing=Listing(crm.fill, SEARCH_PAGE, (STREAM,), many=LIST_PAGE + 5),
             records=lambda: ((*crm.two(), "999999"), ("name", "stage")),
             known=crm.known,
             limit=crm.limit,
             contacts=crm.two,
+            hosts=crm.hosts,
         )
 
 
@@ -154,6 +162,40 @@ class _Crm:
     def forget_no(self, action: Action) -> None:
         for email in action.contact.emails:
             self._account.subscriptions.forget(email)
+
+    def enrol(self) -> Action:
+        """On one of HubSpot's own sequences."""
+        [sender, user] = next(iter(self._account.senders().items()))
+        host = {"sequence": "910001", "user": user, "sender": sender}
+        return self._hosted(ActionKind.CONTACT_ENROL, host)
+
+    def is_on_sequence(self, action: Action) -> bool:
+        return action.contact.external_id in self._account.automation.enrolments
+
+    def end(self, action: Action) -> None:
+        self._account.automation.end(action.contact.external_id)
+
+    def leave(self) -> Action:
+        """Off a list."""
+        action = self._hosted(ActionKind.CONTACT_LEAVE, {"list": "31"})
+        self.put_on_list(action)
+        return action
+
+    def is_off_list(self, action: Action) -> bool:
+        return action.contact.external_id not in self._account.automation.members["31"]
+
+    def put_on_list(self, action: Action) -> None:
+        self._account.automation.members["31"].add(action.contact.external_id)
+
+    def hosts(self) -> tuple[Mapping[str, object], str, Callable[[], None]]:
+        action = self._hosted(ActionKind.CONTACT_ENROL, {"list": 31})
+        return action.host, action.contact.external_id, lambda: self.put_on_list(action)
+
+    def _hosted(self, kind: ActionKind, host: Mapping[str, Any]) -> Action:
+        number = next(self._numbers)
+        email = f"hosted.{number}@people.example"
+        who = ContactRef(self._account.create(email)["id"], (email,))
+        return Action(f"contract-{number}", kind, number, who, host=host)
 
     def fill(self, contacts: int) -> None:
         for _ in range(contacts):

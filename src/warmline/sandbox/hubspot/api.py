@@ -15,6 +15,7 @@ from warmline.sandbox.control import (
     write_json,
 )
 from warmline.sandbox.front import Front
+from warmline.sandbox.hubspot.automation import Lists, Sequences
 from warmline.sandbox.hubspot.batches import Batches, found_or_404, object_of
 from warmline.sandbox.hubspot.contacts import INTEGRATION, ConflictError, Contact, MergeError
 from warmline.sandbox.hubspot.errors import ApiError, conflict, invalid, not_found
@@ -286,6 +287,16 @@ def make_app(hs: HubSpot) -> Front:
     app.add_route(f"{v4}/definitions", preferences, suffix="definitions")
     app.add_route(f"{v4}/statuses/{{email}}", preferences, suffix="statuses")
     app.add_route(f"{v4}/statuses/{{email}}/unsubscribe-all", preferences, suffix="all")
+    automation = Sequences(hs.automation, hs.address_of, hs.senders)
+    sequences = "/automation/v4/sequences"
+    app.add_route(sequences, automation)
+    app.add_route(f"{sequences}/enrollments", automation, suffix="enrolments")
+    app.add_route(f"{sequences}/enrollments/contact/{{key}}", automation, suffix="contact")
+    app.add_route(f"{sequences}/{{key}}", automation, suffix="one")
+    lists = Lists(hs.automation, hs.address_of)
+    app.add_route("/crm/v3/lists/records/0-1/{record}/memberships", lists, suffix="of_record")
+    app.add_route("/crm/v3/lists/{key}", lists)
+    app.add_route("/crm/v3/lists/{key}/memberships/{change}", lists, suffix="members")
     add_control_routes(app, faults=hs.faults, log=hs.log, state=hs.state, verbs=hs.verbs())
     app.add_route("/_control/webhook", WebhookResource(hs.set_webhook, hs.outbox.state))
     app.add_route("/_control/webhook/faults", FaultsResource(hs.outbox.faults))

@@ -80,6 +80,11 @@ def scopes_of(method: str, path: str) -> tuple[str, ...]:
         return (f"crm.objects.contacts.{'read' if reads else 'write'}",)
     if path.startswith("/communication-preferences/"):
         return (PREFERENCES, f"communication_preferences.{'read' if method == 'GET' else 'write'}")
+    if path.startswith("/automation/v4/sequences"):
+        what = "read" if method == "GET" else "enrollments.write"
+        return (f"automation.sequences.{what}",)
+    if path.startswith("/crm/v3/lists"):
+        return (f"crm.lists.{'read' if method == 'GET' else 'write'}",)
     return ()
 
 

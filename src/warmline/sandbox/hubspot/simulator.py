@@ -16,6 +16,7 @@ from warmline.sandbox.clock import Now, epoch_ms, iso_ms, utc_now
 from warmline.sandbox.control import CallError
 from warmline.sandbox.faults import FaultPlan
 from warmline.sandbox.front import RequestLog
+from warmline.sandbox.hubspot.automation import Automation
 from warmline.sandbox.hubspot.contacts import CRM_UI, Contact, Contacts, MergeError
 from warmline.sandbox.hubspot.properties import definition
 from warmline.sandbox.hubspot.subscriptions import SELF, Subscriptions
@@ -27,9 +28,17 @@ TOKEN = "sandbox-token"
 PORTAL_ID = 62515
 APP_ID = 54321
 PREFERENCES = "communication_preferences.read_write"
+AUTOMATION = frozenset(
+    {
+        "automation.sequences.read",
+        "automation.sequences.enrollments.write",
+        "crm.lists.read",
+        "crm.lists.write",
+    }
+)
 SCOPES = frozenset(
     f"crm.{kind}.contacts.{verb}" for kind in ("objects", "schemas") for verb in ("read", "write")
-) | {PREFERENCES}
+) | {PREFERENCES, *AUTOMATION}
 # Up to ten retries within 24 hours (card B1); how they are spread is not documented.
 RETRIES_S = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 14400.0, 21600.0, 25200.0)
 BATCH_MAX = 100
@@ -46,7 +55,7 @@ EVENT_TYPES = frozenset(
 )
 VERBS = (
     "create", "set_property", "opt_out", "click", "open", "reply", "bounce", "merge", "delete",
-    "gdpr_delete",
+    "gdpr_delete", "finish_sequence",
 )  # fmt: skip
 
 
@@ -74,6 +83,7 @@ class HubSpot:
         self.subscriptions = Subscriptions(now)
         self.contacts = Contacts(now, self._emit, search_lag_s, self.subscriptions.none_at_all)
         self.owners = self._make_owners()
+        self.automation = Automation(now)
         self.faults = FaultPlan(seed=rng.randrange(2**31))
         self.log = RequestLog(now)
         self.closing = threading.Event()
@@ -114,6 +124,7 @@ class HubSpot:
         """A contact shows the opt-out of its primary address, and of no other."""
         if contact.properties.get("email") != email.strip().lower():
             return contact
+        self.automation.end(str(contact.id))
         return self.contacts.system_update(contact, {"hs_email_optout": "true"}, source)
 
     def click(self, email: str, subject: str = "") -> dict[str, Any]:
@@ -128,7 +139,8 @@ class HubSpot:
         return self.set_property(email, "hs_email_last_open_date", iso_ms(self.now()))
 
     def reply(self, email: str) -> dict[str, Any]:
-        """The person replies to a marketing mail."""
+        """The person replies to a marketing mail, or to one of a sequence, which ends it."""
+        self.automation.end(str(self._by_email(email).id))
         return self.set_property(email, "hs_email_last_reply_date", iso_ms(self.now()))
 
     def bounce(self, email: str, reason: str = "UNKNOWN_USER") -> dict[str, Any]:
@@ -177,7 +189,22 @@ class HubSpot:
         """What `/_control/do/<verb>` offers."""
         return {name: getattr(self, name) for name in VERBS}
 
+    def finish_sequence(self, email: str) -> dict[str, Any]:
+        """The contact comes to the end of the sequence that it is on."""
+        contact = self._by_email(email)
+        self.automation.end(str(contact.id))
+        return {"id": str(contact.id)}
+
     # Reading
+
+    def address_of(self, contact_id: str) -> str | None:
+        """The primary address of a contact; None where there is no such contact."""
+        contact = self.contacts.find(contact_id)
+        return contact.properties.get("email", "") if contact else None
+
+    def senders(self) -> dict[str, str]:
+        """Whose inboxes are connected: address to user id."""
+        return {owner["email"].lower(): str(owner["userId"]) for owner in self.owners}
 
     def shown(self, contact: Contact, names: Iterable[str] = ()) -> dict[str, Any]:
         """A contact as the API answers it: the default properties and the asked ones."""

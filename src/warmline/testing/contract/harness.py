@@ -85,9 +85,11 @@ class Place:
     """The vendor, simulated. `settings` are those of a connection whose vendor answers at the
     given address: the suite puts a server of its own in between. `harmless` are ends of paths whose
     calls, though no GET, leave no doubt when their answer is lost: look-ups, tokens, what is looked
-    up before it is asked for again. `limit` sets how many calls a window lets through. `records`
-    gives ids and fields to read, `known` what `missing` is asked about, `contacts` the ids of two
-    new duplicates, `hint` a webhook about something that is there."""
+    up before it is asked for again. `hosts` gives the `with:` of a sequence that lives there, the
+    id of a contact that is not on it, and a way to put it there. `limit` sets how many calls a
+    window lets through. `records` gives ids and fields to read, `known` what `missing` is asked
+    about, `contacts` the ids of two new duplicates, `hint` a webhook about something that is
+    there."""
 
     settings: Callable[[str], Mapping[str, object]]
     secrets: Mapping[str, str]
@@ -102,6 +104,7 @@ class Place:
     known: Callable[[], Mapping[str, Collection[str]]] | None = None
     contacts: Callable[[], tuple[str, str]] | None = None
     hint: Callable[[], Received] | None = None
+    hosts: Callable[[], tuple[Mapping[str, object], str, Callable[[], None]]] | None = None
 
 
 @dataclass(frozen=True)

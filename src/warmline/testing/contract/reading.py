@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from warmline.core.actions import FIELDS
-from warmline.core.errors import AuthFailed, Malformed, Refused, Throttled, Unreachable
+from warmline.core.errors import AuthFailed, ConfigError, Malformed, Refused, Throttled, Unreachable
 from warmline.core.outcomes import Outcome
 from warmline.ports import Access, Finding, Needs, Page
 from warmline.testing.contract.between import Answer, Way, cases
@@ -196,6 +196,32 @@ def records_survive_every_answer(subject: Subject) -> None:
             scene.try_(lambda: made.records(asked, fields))
         _wrote_nothing(scene, "records")
         _every_answer(scene, "records", read, whole=_as_it_is)
+
+
+@check("hosts_sequences")
+def a_hosted_sequence_is_told_truly(subject: Subject) -> None:
+    """Its `with:` is checked, what cannot be done is said, who stands on it is told whatever the
+    vendor answers, and nothing is written to find out."""
+    with subject.scene() as scene:
+        options, contact, put = subject.part(scene.place.hosts, "hosts")()
+        with scene.connector() as made:
+            host = made.host_of(options)
+            for wrong in ({}, {"no such place": "1"}, {**options, "no such key": "1"}):
+                error = scene.try_(lambda: made.host_of(wrong)).error  # noqa: B023
+                held = isinstance(error, ConfigError)
+                require(held, f"host_of({wrong}): {error!r}, expected ConfigError")
+            said = made.cannot(host)
+            held = all(isinstance(one, str) and len(one.split()) > 3 for one in said)
+            require(held, f"cannot: {said!r}, expected sentences")
+            before = made.hosted(host, [contact])
+            held = contact in before and not before[contact].on
+            require(held, "hosted: a contact that is not on it is told to be")
+            require(made.check_host(host), "check_host: finds nothing to say")
+        _wrote_nothing(scene, "hosted")
+        put()
+        with scene.connector() as made:
+            require(made.hosted(host, [contact])[contact].on, "hosted: who is on it is told not to")
+        _every_answer(scene, "hosted", lambda made: made.hosted(host, [contact]), whole=_as_it_is)
 
 
 @check("merges_contacts")
