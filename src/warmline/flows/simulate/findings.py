@@ -51,6 +51,18 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """That the policy said no to a mail that was due at `at`: for good where `until` is None."""
+
+    candidate: int
+    address: str
+    where: str
+    reason: str
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Without:
     """Somebody who gets nothing in these days, and why."""
 
@@ -106,6 +118,7 @@ class Simulation:
     within_days: float = 0
     assumed: list[str] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     collisions: list[Collision] = field(default_factory=list)
     senders: list[Volume] = field(default_factory=list)
