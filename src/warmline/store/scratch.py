@@ -197,7 +197,7 @@ class _Sqlite:
             return [name for (name,) in rows]
 
     def begin(self) -> None:
-        """Not before the copy has tables of its own: a name that is not there is looked for here."""
+        """Not before the copy has tables: a name that it has not is looked for here."""
         self._raw.execute("ATTACH ? AS ledger", [self._uri])
 
     def columns(self, table: str) -> list[str]:

@@ -14,9 +14,7 @@ from warmline.store.statuses import ActionStatus, MessageStatus
 _DAY = timedelta(days=1)
 
 
-def close_mails(
-    mails: Sequence[Mail], begins: datetime, within_days: float
-) -> list[Collision]:
+def close_mails(mails: Sequence[Mail], begins: datetime, within_days: float) -> list[Collision]:
     """Two mails to one person less than so many days apart, those that left just before included.
     `mails` are those that leave."""
     within = timedelta(days=within_days)

@@ -83,12 +83,14 @@ class Recorder:
         """Nothing was opened."""
 
 
-def recording(project: Project, now: Callable[[], datetime]) -> tuple[Runtime, Mapping[str, Recorder]]:
+def recording(
+    project: Project, now: Callable[[], datetime]
+) -> tuple[Runtime, Mapping[str, Recorder]]:
     """The project with a recorder for each connection, checked as any other is, and without its
     secrets. Raises ConfigError."""
     made: dict[str, Recorder] = {}
 
-    def make(manifest: Manifest, options: Options) -> Recorder:
+    def make(_: Manifest, options: Options) -> Recorder:
         return made.setdefault(options.name, Recorder(options.name))
 
     runtime = build(project, now=now, chance=random.Random(_SEED).random, make=make, alerts=False)  # noqa: S311

@@ -15,7 +15,15 @@ from warmline.flows.pauses import called, standing
 from warmline.flows.runtime import Runtime
 from warmline.flows.simulate.counting import close_mails, volumes, wanted_twice
 from warmline.flows.simulate.findings import Fate, Mail, Simulation
-from warmline.flows.simulate.gather import Before, before, holds, log_holds, mails, people, stretches
+from warmline.flows.simulate.gather import (
+    Before,
+    before,
+    holds,
+    log_holds,
+    mails,
+    people,
+    stretches,
+)
 from warmline.flows.simulate.play import Clock, play
 from warmline.flows.simulate.recorders import Handed, recording
 from warmline.flows.simulate.without import Reasons, without
