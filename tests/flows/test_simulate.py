@@ -1,0 +1,450 @@
+"""`warmline simulate`: the real flows, a virtual clock, and nothing that leaves."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from tests.conftest import START, House, point_at
+from tests.harness import wait_for
+from warmline.cli.starter import copy_starter
+from warmline.config.project import load
+from warmline.core.errors import WarmlineError
+from warmline.engine.work import Worker, run_through, run_until_idle
+from warmline.flows.opt_out import suppress_candidate
+from warmline.flows.runtime import Runtime, build
+from warmline.flows.simulate.compare import Kind, compare, markdown
+from warmline.flows.simulate.findings import Fate, Simulation
+from warmline.flows.simulate.play import STEP, end_of_stretch
+from warmline.flows.simulate.run import Asked, Stage, simulate
+from warmline.flows.simulate.writing import safe, write
+from warmline.store.db import writing
+from warmline.store.models import Candidate, Message, Pause
+from warmline.store.statuses import SuppressionReason
+
+LETTER = "---\nsubject: {subject}\n---\nHello {{{{ candidate.first_name }}}},\n\n{body}\n"
+STEPS = """name: {name}
+title: {name}
+segment: {segment}
+steps:
+"""
+# Writes down every door to the network that Python opens, and shuts it.
+GUARDED = """
+import sys
+def guard(event, args):
+    if event in ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"):
+        open({seen!r}, "a").write(event)
+        raise OSError("no network here")
+sys.addaudithook(guard)
+from warmline.cli.main import main
+main()
+"""
+
+
+def sequence(folder: Path, name: str, segment: str, days: dict[int, str]) -> None:
+    """A sequence with a marketing letter on each of these days, by subject."""
+    home = folder / "sequences" / name
+    for old in home.glob("*"):
+        old.unlink()
+    text = STEPS.format(name=name, segment=segment)
+    for number, (day, subject) in enumerate(days.items(), start=1):
+        letter = f"{number:02d}-{subject.lower()}.md"
+        (home / letter).write_text(LETTER.format(subject=subject, body="Kind regards"))
+        text += f"  - {{day: {day}, file: {letter}, class: marketing}}\n"
+    (home / "sequence.yaml").write_text(text)
+
+
+@pytest.fixture
+def small(house: House) -> Iterator[House]:
+    """Letters on days 0, 3 and 7 for applicants, 7 and 30 for silver medalists."""
+    sequence(house.folder, "welcome", "active_applicant", {0: "First", 3: "Second", 7: "Third"})
+    sequence(house.folder, "silver-medalist", "silver_medalist", {7: "Thanks", 30: "News"})
+    house.worker.close()
+    house.runtime.close()
+    house.runtime = build(load(house.folder), now=house.clock, chance=random.Random(7).random)
+    house.worker = Worker(house.runtime)
+    yield house
+    house.worker.close()
+    house.runtime.close()
+
+
+def people(house: House) -> dict[str, int]:
+    """Ada and Ben apply; Ben opts out; Cleo is rejected after the final round, Dan before it. A day
+    later: their numbers, by first name."""
+    rows = {
+        name: house.apply(first_name=name, last_name="X", email=f"{name.lower()}@example.com")
+        for name in ("Ada", "Ben", "Cleo", "Dan")
+    }
+    house.settle()
+    house.does("move", rows["Cleo"]["id"], "Final Interview")
+    house.clock.move(days=1)
+    house.does("reject", rows["Cleo"]["id"])
+    house.does("reject", rows["Dan"]["id"])
+    house.settle()
+    ben = Candidate.objects.get(first_name="Ben")
+    with writing():
+        suppress_candidate(
+            ben, SuppressionReason.UNSUBSCRIBED, source="test", now=house.clock(), detail=""
+        )
+    house.settle()
+    return {c.first_name: c.pk for c in Candidate.objects.all()}
+
+
+def stage() -> Stage:
+    def settle(runtime: Runtime) -> Callable[[], object]:
+        worker = Worker(runtime)
+        return lambda: run_through(runtime, worker)
+
+    return Stage(settle)
+
+
+def played(house: House, **asked: Any) -> Simulation:
+    """In this process: the tests' ledger is the copy."""
+    given = {"begins": house.clock(), "days": 60, **asked}
+    return simulate(load(house.folder), Asked(**given), stage())
+
+
+here = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="a simulation runs on a copy, and that is SQLite"
+)
+
+
+# What is found
+
+
+@here
+def test_every_mail_is_the_one_that_the_program_says(small: House) -> None:
+    who = people(small)
+    found = played(small)
+    assert [(m.candidate, m.where, m.subject, m.at) for m in found.sent] == [
+        (who["Ada"], "welcome/2", "Second", START + timedelta(days=3)),
+        (who["Ada"], "welcome/3", "Third", START + timedelta(days=7)),
+        (who["Cleo"], "silver-medalist/1", "Thanks", START + timedelta(days=8)),
+        (who["Cleo"], "silver-medalist/2", "News", START + timedelta(days=31)),
+    ]
+    assert {(m.address, m.fate) for m in found.sent} == {
+        ("a***@example.com", Fate.SENT),
+        ("c***@example.com", Fate.SENT),
+    }
+    kept = {(m.candidate, m.where): m.reason for m in found.kept}
+    assert kept[who["Dan"], "welcome/2"] == "no application is active any more"
+    without = {one.candidate: one.reason for one in found.without}
+    assert without == {
+        who["Ben"]: "suppressed: unsubscribed",
+        who["Dan"]: "held: no application is active any more",
+    }
+
+
+@here
+def test_a_clock_that_stops_at_what_is_due_and_one_that_ticks_say_the_same(small: House) -> None:
+    """The same flows on the same ledger, minute after minute, by the real runtime."""
+    people(small)
+    ahead = [(m.candidate, m.where, m.at) for m in played(small, days=10).sent]
+    Message.objects.all().delete()
+    connection.cursor().execute("UPDATE warmline_enrolment SET status='stopped'")
+    small.clock.at = START + timedelta(days=300)
+    small.apply(first_name="Eve", last_name="X", email="eve@example.com")
+    small.settle()
+    begins = small.clock()
+    there = Message.objects.count()
+    for _ in range(8 * 24 * 4):
+        small.clock.move(minutes=15)
+        run_until_idle(small.runtime, small.worker)
+    sent = Message.objects.filter(pk__gt=0).order_by("pk")[there:]
+    assert [(m.step, m.handed_off_at - begins) for m in sent if m.handed_off_at] == [
+        (2, timedelta(days=3)),
+        (3, timedelta(days=7)),
+    ]
+    assert [(where, at - START) for _, where, at in ahead[:2]] == [
+        ("welcome/2", timedelta(days=3)),
+        ("welcome/3", timedelta(days=7)),
+    ]
+
+
+@here
+def test_nothing_reaches_a_system_and_what_is_written_is_counted(small: House) -> None:
+    people(small)
+    before = (len(small.mails()), len(small.contacts()))
+    found = played(small)
+    assert len(found.sent) == 4
+    assert (len(small.mails()), len(small.contacts())) == before
+    assert set(found.actions) <= {"ats", "crm"}
+
+
+@here
+def test_two_mails_within_the_days_are_a_collision(small: House) -> None:
+    who = people(small)
+    found = played(small, within_days=4.5)
+    assert [(c.candidate, c.what, c.first, c.second, c.apart_days) for c in found.collisions] == [
+        (who["Ada"], "two mails", "welcome/1", "welcome/2", 3.0),
+        (who["Ada"], "two mails", "welcome/2", "welcome/3", 4.0),
+    ]
+
+
+@here
+def test_what_is_paused_stays_so_and_is_said(small: House) -> None:
+    who = people(small)
+    Pause.objects.create(
+        scope="sequence", name="welcome", why="new words", by="ada", since=small.clock()
+    )
+    found = played(small)
+    assert {m.sequence for m in found.sent} == {"silver-medalist"}
+    assert {w.candidate: w.reason for w in found.without}[who["Ada"]] == "welcome is paused"
+    assert "sequence 'welcome' stays paused: new words" in found.assumed
+
+
+@here
+def test_the_volume_is_counted_a_day_by_sender_and_domain(small: House) -> None:
+    people(small)
+    (sender,) = played(small).senders
+    assert sender.by_day == {(START + timedelta(days=n)).date(): 1 for n in (3, 7, 8, 31)}
+
+
+@here
+def test_a_ledger_with_nobody_in_it_is_told_of(house: House) -> None:
+    with pytest.raises(WarmlineError, match="nobody in the ledger"):
+        played(house)
+
+
+def test_no_stretch_crosses_a_quarter_of_an_hour() -> None:
+    last = end_of_stretch(datetime(2026, 3, 2, 16, 59, 59, tzinfo=UTC))
+    assert last == datetime(2026, 3, 2, 17, tzinfo=UTC) - timedelta(microseconds=1)
+    first = datetime(2026, 3, 2, 17, tzinfo=UTC)
+    assert end_of_stretch(first) == first + STEP - timedelta(microseconds=1)
+
+
+# What is shown
+
+
+@here
+def test_the_files_say_the_same_and_hold_no_whole_address(small: House, tmp_path: Path) -> None:
+    people(small)
+    found = played(small)
+    write(found, tmp_path / "out")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "mails.csv").read_text())))
+    told = json.loads((tmp_path / "out" / "simulation.json").read_text())
+    assert told["mails"] == 4
+    assert len(told["every_mail"]) == len(rows) == len(found.mails)
+    assert rows[0]["utc"] == "2026-03-05T09:00:00Z"
+    assert rows[0]["status"] == "sent"
+    for path in (tmp_path / "out").iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+        assert "ada@example.com" not in path.read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+
+
+def test_no_cell_is_a_formula() -> None:
+    assert safe("=cmd()") == "'=cmd()"
+    assert safe("Hello") == "Hello"
+
+
+@here
+def test_what_another_version_of_the_project_changes(small: House, tmp_path: Path) -> None:
+    who = people(small)
+    before = played(small)
+    Message.objects.filter(pk__in=[m.number for m in before.mails]).delete()
+    connection.cursor().execute(
+        "UPDATE warmline_enrolment SET status='active', ended_at=NULL, next_step="
+        "CASE sequence WHEN 'welcome' THEN 2 ELSE 1 END, next_due_at="
+        "CASE sequence WHEN 'welcome' THEN '2026-03-05 09:00:00' ELSE '2026-03-10 09:00:00' END"
+    )
+    home = small.folder / "sequences"
+    letter = home / "welcome" / "02-second.md"
+    letter.write_text(letter.read_text().replace("subject: Second", "subject: Another | one"))
+    (home / "welcome" / "sequence.yaml").write_text(
+        (home / "welcome" / "sequence.yaml").read_text().replace("day: 7", "day: 9")
+    )
+    after = played(small)
+    found = compare("HEAD~1", before, after)
+    assert [(c.kind, c.mail.candidate, c.mail.where) for c in found.changes] == [
+        (Kind.SUBJECT, who["Ada"], "welcome/2"),
+        (Kind.MOVED, who["Ada"], "welcome/3"),
+    ]
+    assert found.changes[1].shift_days == 2.0
+    told = markdown(found)
+    assert r"“Second” becomes “Another \| one” (1)" in told
+    assert "@" not in told
+
+
+# The verb
+
+
+def run(
+    house: House, *options: str, guarded: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
+    command = ["-c", GUARDED.format(seen=guarded)] if guarded else ["-m", "warmline"]
+    return subprocess.run(
+        [sys.executable, *command, "simulate", "--project", str(house.folder), *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **more},
+    )
+
+
+def everything() -> str:
+    """A hash of every row of the ledger."""
+    digest = hashlib.sha256()
+    for model in apps.get_app_config("warmline").get_models():
+        digest.update(repr(list(model.objects.order_by("pk").values_list())).encode())
+    return digest.hexdigest()
+
+
+def test_the_ledger_is_only_read_and_no_socket_is_opened(small: House, tmp_path: Path) -> None:
+    small.clock.at = datetime.now(UTC) - timedelta(days=1)
+    people(small)
+    before, name = everything(), connection.settings_dict["NAME"]
+    connection.close()
+    kept = Path(name).read_bytes() if connection.vendor == "sqlite" else b""
+    seen, out, temporary = tmp_path / "seen", tmp_path / "out", tmp_path / "tmp"
+    temporary.mkdir()
+    ran = run(
+        small,
+        *("--days", "40", "--out", str(out), "--json"),
+        guarded=str(seen),
+        TMPDIR=str(temporary),
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["mails"] == 4
+    assert told["people"] == 4
+    assert not seen.exists()
+    assert list(temporary.iterdir()) == []
+    assert everything() == before
+    if connection.vendor == "sqlite":
+        assert Path(name).read_bytes() == kept
+
+
+def test_two_versions_are_compared_on_the_same_copy(small: House, tmp_path: Path) -> None:
+    small.clock.at = datetime.now(UTC) - timedelta(days=1)
+    people(small)
+    old = tmp_path / "old"
+    copy_starter(old)
+    point_at(old, small.box)
+    sequence(old, "welcome", "active_applicant", {0: "First", 3: "Second", 7: "Third"})
+    sequence(old, "silver-medalist", "silver_medalist", {7: "Thanks", 30: "News"})
+    same = run(small, "--days", "40", "--against", str(old), "--fail-on-change", "--json",
+               "--out", str(tmp_path / "out"))  # fmt: skip
+    assert same.returncode == 0, same.stderr
+    assert json.loads(same.stdout)["against"]["changes"] == {}
+    sequence(old, "silver-medalist", "silver_medalist", {7: "Thanks", 35: "News"})
+    comment = tmp_path / "comment.md"
+    ran = run(small, "--days", "40", "--against", str(old), "--fail-on-change", "--json",
+              "--out", str(tmp_path / "out"), "--markdown", str(comment))  # fmt: skip
+    assert ran.returncode == 1, ran.stderr
+    assert json.loads(ran.stdout)["against"]["changes"] == {"moved": 1}
+    assert "(-5.0 days)" in comment.read_text()
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+def test_a_git_revision_is_read_beside_the_working_tree(small: House, tmp_path: Path) -> None:
+    small.clock.at = datetime.now(UTC) - timedelta(days=1)
+    people(small)
+    git(small.folder.parent, "init")
+    git(small.folder.parent, "add", "project")
+    git(small.folder.parent, "commit", "-m", "before")
+    letter = small.folder / "sequences" / "welcome" / "02-second.md"
+    letter.write_text(letter.read_text().replace("subject: Second", "subject: Changed"))
+    options = ("--days", "10", "--json", "--out", str(tmp_path / "out"))
+    ran = run(small, *options, "--against", "HEAD")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["against"]["changes"] == {"subject": 1}
+    assert "Changed" in letter.read_text()
+    (small.folder / "sequences" / "welcome" / "sequence.yaml").write_text("name: 5\n")
+    git(small.folder.parent, "commit", "-am", "broken")
+    letter.parent.joinpath("sequence.yaml").write_text(
+        "name: welcome\nsegment: active_applicant\nsteps: [{day: 3, file: 02-second.md}]\n"
+    )
+    broken = run(small, *options, "--against", "HEAD")
+    assert broken.returncode == 2
+    assert "HEAD:sequences/welcome/sequence.yaml" in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--days", "0"), "greater than or equal to 1"),
+        (("--days", "5000"), "less than or equal to 1100"),
+        (("--against", "no-such-thing"), "no folder"),
+        (("--against", "/"), "holds no warmline.yaml"),
+        (("--markdown", "x.md"), "expected --against OLD too"),
+        (("--fail-on-change",), "expected --against OLD too"),
+    ],
+)
+def test_a_wrong_option_is_told_of(house: House, options: tuple[str, ...], said: str) -> None:
+    ran = run(house, *options)
+    assert ran.returncode == 2
+    assert said in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_ledger_that_is_none_is_told_of(house: House, tmp_path: Path) -> None:
+    none = tmp_path / "none.sqlite3"
+    ran = run(house, WARMLINE_DATABASE_URL=f"sqlite:///{none}")
+    assert (ran.returncode, "there is no ledger" in ran.stderr) == (2, True)
+    assert not none.exists()
+    none.write_text("no database at all")
+    ran = run(house, WARMLINE_DATABASE_URL=f"sqlite:///{none}")
+    assert (ran.returncode, "cannot be read" in ran.stderr) == (2, True)
+    shut = run(house, WARMLINE_DATABASE_URL="postgresql://u:secret@127.0.0.1:9/none")
+    assert (shut.returncode, "secret" in shut.stderr) == (2, False)
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # closed meanwhile
+        return ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_ended_half_way_it_leaves_nothing_behind(
+    small: House, tmp_path: Path, number: signal.Signals
+) -> None:
+    small.clock.at = datetime.now(UTC) - timedelta(days=1)
+    people(small)
+    before = everything()
+    temporary, out = tmp_path / "tmp", tmp_path / "out"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "warmline", "simulate", "--project", str(small.folder),
+         "--days", "1100", "--out", str(out)],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+    def has_copy() -> bool:
+        return any(
+            "warmline-simulate" in _target(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()
+        )
+
+    wait_for(has_copy, within_s=60, what="the copy")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (130 if number is signal.SIGINT else -number), said
+    assert list(temporary.iterdir()) == []
+    assert not out.exists()
+    assert everything() == before
