@@ -18,6 +18,7 @@ from bench import machine
 from bench.data import BACKFILL, CANDIDATES, EXPORT_PEOPLE, audited, backfilled, segmented
 from bench.identity.__main__ import held_against_truth
 from bench.kept import keep, table
+from bench.nurture import ENROLMENTS, SIMULATED, due_steps, simulated
 from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
 
 RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
@@ -27,6 +28,8 @@ DATA: dict[str, Callable[[Say], list[Figure]]] = {
     "audit": lambda say: audited(EXPORT_PEOPLE, say),
     "backfill": lambda say: backfilled(BACKFILL, say),
     "segments": lambda say: segmented(CANDIDATES, say),
+    "simulate": lambda say: simulated(SIMULATED, say),
+    "due": lambda say: due_steps(ENROLMENTS, say),
 }
 STEADY_S = 30
 BUILD = Path("build")

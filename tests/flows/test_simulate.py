@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from warmline.flows.opt_out import suppress_candidate
 from warmline.flows.runtime import Runtime, build
 from warmline.flows.simulate.compare import Kind, compare, markdown
 from warmline.flows.simulate.findings import Fate, Simulation
-from warmline.flows.simulate.play import STEP, end_of_stretch
+from warmline.flows.simulate.play import end_of_stretch, stretch_for
 from warmline.flows.simulate.run import Asked, Stage, simulate
 from warmline.flows.simulate.writing import safe, write
 from warmline.store.db import writing
@@ -221,11 +221,14 @@ def test_a_ledger_with_nobody_in_it_is_told_of(house: House) -> None:
         played(house)
 
 
-def test_no_stretch_crosses_a_quarter_of_an_hour() -> None:
-    last = end_of_stretch(datetime(2026, 3, 2, 16, 59, 59, tzinfo=UTC))
-    assert last == datetime(2026, 3, 2, 17, tzinfo=UTC) - timedelta(microseconds=1)
-    first = datetime(2026, 3, 2, 17, tzinfo=UTC)
-    assert end_of_stretch(first) == first + STEP - timedelta(microseconds=1)
+def test_no_stretch_crosses_a_moment_at_which_a_rule_begins() -> None:
+    """Windows that end at 17:00 and 17:40: five minutes at a time."""
+    assert stretch_for([]) == timedelta(minutes=15)
+    assert stretch_for([time(17), time(17, 40)]) == timedelta(minutes=5)
+    five, ends = timedelta(minutes=5), datetime(2026, 3, 2, 17, 40, tzinfo=UTC)
+    instant = timedelta(microseconds=1)
+    assert end_of_stretch(ends - instant, five) == ends - instant
+    assert end_of_stretch(ends, five) == ends + five - instant
 
 
 # What is shown

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -16,7 +16,7 @@ from django.db.models import Max, Q
 from warmline.core.candidates import masked
 from warmline.flows.runtime import Runtime
 from warmline.flows.simulate.findings import Fate, Hold, Mail
-from warmline.flows.simulate.play import STEP
+from warmline.flows.simulate.play import QUARTER_MINUTES
 from warmline.flows.simulate.recorders import Handed
 from warmline.flows.whereabouts import where_is
 from warmline.store.models import Candidate, CandidateEmail, Message, Segmentation, Suppression
@@ -30,6 +30,8 @@ _FATES = {
     MessageStatus.WITHHELD: Fate.WITHHELD,
     MessageStatus.PLANNED: Fate.WAITS,
 }
+# What is due and what leaves so soon after it is one moment, cut short by the clock's stops.
+_TOGETHER = timedelta(minutes=QUARTER_MINUTES)
 # Before the simulation these were not decided for good.
 OPEN = (MessageStatus.PLANNED, MessageStatus.CLAIMED, MessageStatus.HELD)
 PAUSED = "paused: it waits until somebody resumes it"
@@ -136,7 +138,7 @@ def _mail(there: People, row: Message, handed: Handed | None, until: datetime) -
     if fate is None or (fate is Fate.WAITS and row.due_at > until):
         return None
     at = row.due_at
-    if fate is Fate.SENT and row.handed_off_at and row.handed_off_at - row.due_at >= STEP:
+    if fate is Fate.SENT and row.handed_off_at and row.handed_off_at - row.due_at >= _TOGETHER:
         at = row.handed_off_at
     application = row.enrolment.application
     job = application.job if application else None

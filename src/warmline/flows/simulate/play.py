@@ -1,22 +1,24 @@
 """The virtual clock: it stops where something is due, and nowhere else.
 
-What falls due within one stretch of `STEP` is done at its end, in one go, as an engine would that
-looks so often. A stretch never crosses a quarter of an hour, where send windows, quiet hours and
-days begin and end in every time zone: nothing is judged by another rule than at its own moment.
+What falls due within one stretch is done at its end, in one go, as an engine would that looks so
+often. A stretch is a quarter of an hour or shorter, and never crosses a moment at which a day,
+quiet hours or a send window begin or end in any time zone: nothing is judged by another rule than
+at its own moment.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from math import gcd
 
 from django.db.models import Min, Model, QuerySet
 
 from warmline.store.models import Action, Enrolment, Message, Segmentation
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, MessageStatus
 
-STEP = timedelta(minutes=15)
+QUARTER_MINUTES = 15  # the clocks of all time zones differ by whole quarters of an hour
 # What no column tells of is looked at as often as this.
 AT_LEAST = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
@@ -38,6 +40,7 @@ def play(
     until: datetime,
     settle: Callable[[], object],
     *,
+    stretch: timedelta,
     stopping: threading.Event,
     told: Callable[[datetime], None] = lambda at: None,
 ) -> int:
@@ -50,13 +53,18 @@ def play(
         moment = min(next_due(clock.at), clock.at + AT_LEAST)
         if moment > until:
             break
-        clock.at = min(end_of_stretch(moment), until)
+        clock.at = min(end_of_stretch(moment, stretch), until)
     return stops
 
 
-def end_of_stretch(moment: datetime) -> datetime:
+def stretch_for(clocks: Iterable[time]) -> timedelta:
+    """The longest stretch that crosses none of these times of day."""
+    return timedelta(minutes=gcd(QUARTER_MINUTES, *(clock.minute for clock in clocks)))
+
+
+def end_of_stretch(moment: datetime, stretch: timedelta) -> datetime:
     """The last instant of the stretch that the moment is in."""
-    return moment - (moment - _EPOCH) % STEP + STEP - _INSTANT
+    return moment - (moment - _EPOCH) % stretch + stretch - _INSTANT
 
 
 def next_due(now: datetime) -> datetime:

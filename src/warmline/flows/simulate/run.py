@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from warmline.config.project import Project
 from warmline.core.errors import WarmlineError
@@ -24,7 +24,7 @@ from warmline.flows.simulate.gather import (
     people,
     stretches,
 )
-from warmline.flows.simulate.play import Clock, play
+from warmline.flows.simulate.play import Clock, play, stretch_for
 from warmline.flows.simulate.recorders import Handed, recording
 from warmline.flows.simulate.without import Reasons, without
 from warmline.store.db import writing
@@ -89,7 +89,12 @@ def simulate(project: Project, asked: Asked, stage: Stage) -> Simulation:
     was = before()
     log_holds()
     found.stops = play(
-        clock, asked.ends, stage.settle(runtime), stopping=stage.stopping, told=stage.told
+        clock,
+        asked.ends,
+        stage.settle(runtime),
+        stretch=stretch_for(_clocks(project)),
+        stopping=stage.stopping,
+        told=stage.told,
     )
     found.stopped = stage.stopping.is_set()
     if not found.stopped:
@@ -97,6 +102,15 @@ def simulate(project: Project, asked: Asked, stage: Stage) -> Simulation:
         _read(runtime, asked, found, was, handed)
         found.actions = {name: dict(one.actions) for name, one in recorders.items() if one.actions}
     return found
+
+
+def _clocks(project: Project) -> Iterator[time]:
+    """The times of day at which a rule of the project begins or ends."""
+    if quiet := project.file.policy.quiet_hours:
+        yield from (quiet.opens, quiet.closes)
+    for loaded in project.sequences.values():
+        if window := getattr(loaded.sequence, "window", None):
+            yield from (window.opens, window.closes)
 
 
 def _prepare(runtime: Runtime, asked: Asked, found: Simulation) -> None:
