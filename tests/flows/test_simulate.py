@@ -384,36 +384,6 @@ def test_a_git_revision_is_read_beside_the_working_tree(small: House, tmp_path: 
     assert "Traceback" not in broken.stderr
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--days", "0"), "greater than or equal to 1"),
-        (("--days", "5000"), "less than or equal to 1100"),
-        (("--against", "no-such-thing"), "no folder"),
-        (("--against", "/"), "holds no warmline.yaml"),
-        (("--markdown", "x.md"), "expected --against OLD too"),
-        (("--fail-on-change",), "expected --against OLD too"),
-    ],
-)
-def test_a_wrong_option_is_told_of(house: House, options: tuple[str, ...], said: str) -> None:
-    ran = run(house, *options)
-    assert ran.returncode == 2
-    assert said in " ".join(ran.stderr.split())
-    assert "Traceback" not in ran.stderr
-
-
-def test_a_ledger_that_is_none_is_told_of(house: House, tmp_path: Path) -> None:
-    none = tmp_path / "none.sqlite3"
-    ran = run(house, WARMLINE_DATABASE_URL=f"sqlite:///{none}")
-    assert (ran.returncode, "there is no ledger" in ran.stderr) == (2, True)
-    assert not none.exists()
-    none.write_text("no database at all")
-    ran = run(house, WARMLINE_DATABASE_URL=f"sqlite:///{none}")
-    assert (ran.returncode, "cannot be read" in ran.stderr) == (2, True)
-    shut = run(house, WARMLINE_DATABASE_URL="postgresql://u:secret@127.0.0.1:9/none")
-    assert (shut.returncode, "secret" in shut.stderr) == (2, False)
-
-
 def _target(link: Path) -> str:
     try:
         return str(link.readlink())

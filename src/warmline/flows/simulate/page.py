@@ -14,7 +14,7 @@ from django.template import Context, Engine
 from warmline import __version__
 from warmline.flows.audit.page import number, percent, width
 from warmline.flows.simulate.compare import Comparison, Kind
-from warmline.flows.simulate.findings import Fate, Mail, Simulation, Volume
+from warmline.flows.simulate.findings import Collision, Fate, Mail, Simulation, Volume
 
 _HERE = Path(__file__).parent
 PEOPLE_SHOWN, ROWS_SHOWN, SENDERS_SHOWN = 100, 50, 8
@@ -58,7 +58,6 @@ def page(found: Simulation, compared: Comparison | None = None) -> str:
         "more_persons": _more(len({mail.candidate for mail in found.mails}), PEOPLE_SHOWN),
         "holds": _holds(found),
         "collisions": _collisions(found),
-        "more_collisions": _more(len(found.collisions), ROWS_SHOWN),
         "without": _without(found),
         "actions": [
             {"name": f"{kind} in {name}", "count": number(n)}
@@ -208,18 +207,27 @@ def _holds(found: Simulation) -> list[dict[str, str]]:
 
 
 def _collisions(found: Simulation) -> list[dict[str, str]]:
+    """By the two mails or sequences that meet: how often, of how many people, how close at most."""
+    met: dict[tuple[str, str, str], list[Collision]] = {}
+    for one in found.collisions:
+        met.setdefault((one.what, one.first, one.second), []).append(one)
+    rows = sorted(met.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
         {
-            "candidate": str(one.candidate),
-            "address": one.address,
-            "what": one.what,
-            "first": one.first,
-            "second": one.second,
-            "at": f"{one.at:%Y-%m-%d %H:%M}",
-            "apart": "" if one.apart_days is None else f"{one.apart_days:g}",
+            "what": what,
+            "first": first,
+            "second": second,
+            "count": number(len(ones)),
+            "people": number(len({one.candidate for one in ones})),
+            "closest": _closest(ones),
         }
-        for one in found.collisions[:ROWS_SHOWN]
+        for (what, first, second), ones in rows[:ROWS_SHOWN]
     ]
+
+
+def _closest(ones: Sequence[Collision]) -> str:
+    apart = [one.apart_days for one in ones if one.apart_days is not None]
+    return f"{min(apart):g}" if apart else ""
 
 
 def _without(found: Simulation) -> list[dict[str, str]]:
