@@ -29,7 +29,7 @@ from warmline.engine.work import Worker, run_through, run_until_idle
 from warmline.flows.opt_out import suppress_candidate
 from warmline.flows.runtime import Runtime, build
 from warmline.flows.simulate.compare import Kind, compare, markdown
-from warmline.flows.simulate.findings import Fate, Simulation
+from warmline.flows.simulate.findings import Fate, Simulation, alike
 from warmline.flows.simulate.play import end_of_stretch, stretch_for
 from warmline.flows.simulate.run import Asked, Stage, simulate
 from warmline.flows.simulate.writing import safe, write
@@ -232,6 +232,15 @@ def test_no_stretch_crosses_a_moment_at_which_a_rule_begins() -> None:
 
 
 # What is shown
+
+
+def test_reasons_that_differ_by_a_figure_alone_are_counted_as_one() -> None:
+    twenty, sixty = "20 mails have left today", "60 mails have left today"
+    assert alike([twenty, sixty, "overdue by more than 2 days"]) == {
+        twenty: "N mails have left today",
+        sixty: "N mails have left today",
+        "overdue by more than 2 days": "overdue by more than 2 days",
+    }
 
 
 @here

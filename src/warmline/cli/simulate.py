@@ -237,12 +237,12 @@ def _summary(found: Simulation) -> None:
     for text in found.assumed:
         out.print(f"taken for granted: {text}", markup=False, soft_wrap=True)
     _counts("mails", Counter(f"{mail.where} {mail.piece}" for mail in sent), by_name=True)
-    _counts("held, and why", Counter(hold.reason for hold in found.holds))
+    _counts("held, and why", found.why_held)
     _counts(
         f"collisions (two mails within {found.within_days:g} days)",
         Counter(one.what for one in found.collisions),
     )
-    _counts("people who get nothing, and why", Counter(one.reason for one in found.without))
+    _counts("people who get nothing, and why", found.why_nothing)
     if found.senders:
         table = _table("volume a day (UTC)", "mails", "busiest day")
         for one in [*found.domains[:ROWS_SHOWN], *found.senders[:ROWS_SHOWN]]:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def alike(reasons: Iterable[str]) -> dict[str, str]:
+    """What each reason is counted as: those that differ by their figures alone are one reason."""
+    kinds: dict[str, set[str]] = {}
+    for reason in reasons:
+        kinds.setdefault(_FIGURE.sub("N", reason), set()).add(reason)
+    return {one: kind if len(found) > 1 else one for kind, found in kinds.items() for one in found}
 
 
 class Fate(StrEnum):
@@ -135,6 +146,18 @@ class Simulation:
     @property
     def sent(self) -> list[Mail]:
         return [mail for mail in self.mails if mail.fate is Fate.SENT]
+
+    @property
+    def why_held(self) -> Counter[str]:
+        """How often, by reason."""
+        named = alike({hold.reason for hold in self.holds})
+        return Counter(named[hold.reason] for hold in self.holds)
+
+    @property
+    def why_nothing(self) -> Counter[str]:
+        """How many people get nothing, by reason."""
+        named = alike({one.reason for one in self.without})
+        return Counter(named[one.reason] for one in self.without)
 
     @property
     def kept(self) -> list[Mail]:

@@ -14,7 +14,7 @@ from django.template import Context, Engine
 from warmline import __version__
 from warmline.flows.audit.page import number, percent, width
 from warmline.flows.simulate.compare import Comparison, Kind
-from warmline.flows.simulate.findings import Collision, Fate, Mail, Simulation, Volume
+from warmline.flows.simulate.findings import Collision, Fate, Mail, Simulation, Volume, alike
 
 _HERE = Path(__file__).parent
 PEOPLE_SHOWN, ROWS_SHOWN, SENDERS_SHOWN = 100, 50, 8
@@ -190,11 +190,12 @@ def _holds(found: Simulation) -> list[dict[str, str]]:
     """By reason: how often, how many people, and how it ended."""
     people: dict[str, set[int]] = {}
     ended: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
+    counts = found.why_held
+    named = alike({hold.reason for hold in found.holds})
     for hold in found.holds:
-        counts[hold.reason] += 1
-        ended[hold.reason] += hold.until is not None
-        people.setdefault(hold.reason, set()).add(hold.candidate)
+        reason = named[hold.reason]
+        ended[reason] += hold.until is not None
+        people.setdefault(reason, set()).add(hold.candidate)
     return [
         {
             "reason": reason,
@@ -231,7 +232,7 @@ def _closest(ones: Sequence[Collision]) -> str:
 
 
 def _without(found: Simulation) -> list[dict[str, str]]:
-    counts = Counter(one.reason for one in found.without)
+    counts = found.why_nothing
     widest = max(counts.values(), default=0)
     return [
         {
