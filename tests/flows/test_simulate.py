@@ -34,7 +34,7 @@ from warmline.flows.simulate.play import end_of_stretch, stretch_for
 from warmline.flows.simulate.run import Asked, Stage, simulate
 from warmline.flows.simulate.writing import safe, write
 from warmline.store.db import writing
-from warmline.store.models import Candidate, Message, Pause
+from warmline.store.models import Candidate, Enrolment, Message, Pause
 from warmline.store.statuses import SuppressionReason
 
 LETTER = "---\nsubject: {subject}\n---\nHello {{{{ candidate.first_name }}}},\n\n{body}\n"
@@ -143,6 +143,8 @@ def test_every_mail_is_the_one_that_the_program_says(small: House) -> None:
     }
     kept = {(m.candidate, m.where): m.reason for m in found.kept}
     assert kept[who["Dan"], "welcome/2"] == "no application is active any more"
+    held = {(hold.candidate, hold.where, hold.at) for hold in found.holds}
+    assert (who["Dan"], "welcome/2", START + timedelta(days=3)) in held
     without = {one.candidate: one.reason for one in found.without}
     assert without == {
         who["Ben"]: "suppressed: unsubscribed",
@@ -184,6 +186,19 @@ def test_nothing_reaches_a_system_and_what_is_written_is_counted(small: House) -
     assert len(found.sent) == 4
     assert (len(small.mails()), len(small.contacts())) == before
     assert set(found.actions) <= {"ats", "crm"}
+
+
+@here
+def test_with_the_backfill_those_of_the_past_get_their_letters_too(small: House) -> None:
+    who = people(small)
+    Enrolment.objects.filter(sequence="silver-medalist").delete()
+    begins = small.clock()
+    found = played(small, backfill_months=12)
+    assert found.enrolled_by_backfill == 1
+    assert [(m.where, m.at) for m in found.sent if m.candidate == who["Cleo"]] == [
+        ("silver-medalist/1", begins),
+        ("silver-medalist/2", begins + timedelta(days=30)),
+    ]
 
 
 @here
