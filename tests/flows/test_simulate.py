@@ -212,6 +212,21 @@ def test_two_mails_within_the_days_are_a_collision(small: House) -> None:
 
 
 @here
+def test_who_waits_for_the_end_of_another_sequence_is_a_collision(small: House) -> None:
+    who = people(small)
+    on = Enrolment.objects.get(candidate=who["Ada"])
+    Enrolment.objects.create(
+        candidate=on.candidate, sequence="silver-medalist", version="1", event=on.event,
+        enrolled_at=on.enrolled_at, status="waiting",
+    )  # fmt: skip
+    Enrolment.objects.filter(candidate=who["Ada"], status="active").update(
+        next_due_at=START + timedelta(days=100)
+    )
+    (met,) = (c for c in played(small, days=10).collisions if c.what == "two sequences")
+    assert (met.candidate, met.first, met.second) == (who["Ada"], "welcome", "silver-medalist")
+
+
+@here
 def test_what_is_paused_stays_so_and_is_said(small: House) -> None:
     who = people(small)
     Pause.objects.create(

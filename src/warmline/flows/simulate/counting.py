@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+from django.db.models import OuterRef, Subquery
+
 from warmline.core.actions import ActionKind
 from warmline.flows.simulate.findings import Collision, Mail, Volume
-from warmline.store.models import Action, Message
-from warmline.store.statuses import ActionStatus, MessageStatus
+from warmline.store.models import Action, Enrolment, Message
+from warmline.store.statuses import ActionStatus, EnrolmentStatus, MessageStatus
 
 _DAY = timedelta(days=1)
 
@@ -49,8 +51,8 @@ def close_mails(mails: Sequence[Mail], begins: datetime, within_days: float) -> 
 
 
 def wanted_twice(mails: Sequence[Mail], begins: datetime) -> list[Collision]:
-    """Two sequences that want one person: both write to them in turn, or one asks for somebody who
-    is on the other. `mails` are those that leave."""
+    """Two sequences that want one person: both write to them in turn, one asks for somebody who is
+    on the other, or waits for the other's end. `mails` are those that leave."""
     spans: dict[int, dict[str, list[datetime]]] = {}
     addresses: dict[int, str] = {}
     for mail in mails:
@@ -69,6 +71,12 @@ def wanted_twice(mails: Sequence[Mail], begins: datetime) -> list[Collision]:
     rows = asked.values_list("candidate_id", "trigger", "reason", "planned_at")
     for pk, trigger, reason, at in rows:
         found.append(_wanted(pk, addresses.get(pk, ""), trigger, reason, at))
+    going = Enrolment.objects.filter(status=EnrolmentStatus.ACTIVE, candidate=OuterRef("candidate"))
+    waiting = Enrolment.objects.filter(status=EnrolmentStatus.WAITING).values_list(
+        "candidate_id", Subquery(going.values("sequence")[:1]), "sequence", "enrolled_at"
+    )
+    for pk, first, second, at in waiting:
+        found.append(_wanted(pk, addresses.get(pk, ""), first or "", second, max(at, begins)))
     return found
 
 
