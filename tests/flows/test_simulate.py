@@ -110,6 +110,7 @@ def of_the_past(house: House) -> dict[str, int]:
     are by then. Its letters go on days 0 and 20."""
     who = people(house)
     Enrolment.objects.filter(sequence="silver-medalist").delete()
+    Enrolment.objects.filter(candidate=who["Cleo"]).update(status="stopped", next_due_at=None)
     sequence(house.folder, "silver-medalist", "silver_medalist", {0: "Thanks", 20: "News"})
     return who
 
