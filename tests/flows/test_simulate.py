@@ -248,10 +248,18 @@ def test_what_is_paused_stays_so_and_is_said(small: House) -> None:
 
 
 @here
-def test_the_volume_is_counted_a_day_by_sender_and_domain(small: House) -> None:
+def test_the_volume_is_counted_a_day_by_sender_and_domain_against_its_limit(small: House) -> None:
     people(small)
-    (sender,) = played(small).senders
-    assert sender.by_day == {(START + timedelta(days=n)).date(): 1 for n in (3, 7, 8, 21)}
+    path = small.folder / "warmline.yaml"
+    head = path.read_text().partition("\npolicy:")[0]
+    path.write_text(f"{head}\npolicy: {{senders: {{a_day: 30}}}}\n")
+    found = played(small, days=30)
+    (sender,), (domain,) = found.senders, found.domains
+    mailed = {(START + timedelta(days=n)).date(): 1 for n in (3, 7, 8, 21)}
+    assert sender.by_day == domain.by_day == mailed
+    assert sender.name.endswith(f"@{domain.name}")
+    assert sender.limits[START.date() + timedelta(days=3)] == 30
+    assert domain.limits == {}
 
 
 @here

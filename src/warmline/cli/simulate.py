@@ -244,10 +244,15 @@ def _summary(found: Simulation) -> None:
     )
     _counts("people who get nothing, and why", found.why_nothing)
     if found.senders:
-        table = _table("volume a day (UTC)", "mails", "busiest day")
+        table = _table("volume a day (UTC)", "mails", "busiest day", "limit")
         for one in [*found.domains[:ROWS_SHOWN], *found.senders[:ROWS_SHOWN]]:
             day, most = one.busiest
-            table.add_row(escape(one.name), f"{one.total:,}", f"{most:,} on {day}")
+            table.add_row(
+                escape(one.name),
+                f"{one.total:,}",
+                f"{most:,} on {day}",
+                f"{one.limits[day]:,}" if day in one.limits else "none",
+            )
         out.print(table)
 
 

@@ -84,9 +84,13 @@ def _wanted(candidate: int, address: str, first: str, second: str, at: datetime)
     return Collision(candidate, address, "two sequences", first, second, at)
 
 
-def volumes(names: Iterable[tuple[str, date]]) -> list[Volume]:
-    """By name, the busiest first."""
+def volumes(
+    names: Iterable[tuple[str, date]], days: Sequence[date], limit: int | None
+) -> list[Volume]:
+    """By name, the busiest first. `limit`: the most a day, once the name is warmed up."""
     found: dict[str, Volume] = {}
     for name, day in names:
         found.setdefault(name, Volume(name)).by_day[day] += 1
+    for one in found.values():
+        one.limits = dict.fromkeys(days, limit) if limit is not None else {}
     return sorted(found.values(), key=lambda one: (-one.total, one.name))

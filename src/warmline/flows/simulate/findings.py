@@ -100,7 +100,7 @@ class Collision:
 @dataclass(slots=True)
 class Volume:
     """Mails a day (UTC) of one sender or one domain. `limits`: the most that may leave on a day, by
-    day, where the policy has a limit."""
+    day, where the policy has a limit; a warm-up makes it less."""
 
     name: str
     by_day: Counter[date] = field(default_factory=Counter)

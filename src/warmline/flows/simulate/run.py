@@ -161,5 +161,9 @@ def _read(
     sent = found.sent
     found.collisions = close_mails(sent, asked.begins, asked.within_days)
     found.collisions += wanted_twice(sent, asked.begins)
-    found.senders = volumes((mail.sender, mail.at.date()) for mail in sent)
-    found.domains = volumes((mail.domain, mail.at.date()) for mail in sent)
+    days = [(asked.begins + timedelta(days=n)).date() for n in range(asked.days + 1)]
+    most = runtime.project.file.policy.senders
+    found.senders = volumes(((mail.sender, mail.at.date()) for mail in sent), days, most.a_day)
+    found.domains = volumes(
+        ((mail.domain, mail.at.date()) for mail in sent), days, most.domain_a_day
+    )
