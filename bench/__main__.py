@@ -28,6 +28,7 @@ from bench.data import (
 )
 from bench.identity.__main__ import held_against_truth
 from bench.kept import keep, table
+from bench.nurture import ENROLMENTS, SIMULATED, due_steps, simulated
 from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
 
 RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
@@ -38,6 +39,8 @@ DATA: dict[str, Callable[[Say], list[Figure]]] = {
     "backfill": lambda say: backfilled(BACKFILL, say),
     "segments": lambda say: segmented(CANDIDATES, say),
     "mail": lambda say: handed(MAILS, say),
+    "simulate": lambda say: simulated(SIMULATED, say),
+    "due": lambda say: due_steps(ENROLMENTS, say),
 }
 STEADY_S = 30
 BUILD = Path("build")

@@ -203,7 +203,7 @@ def test_every_name_of_the_benchmark_stands_in_the_reference() -> None:
     names = re.findall(r"f\"\{kind\}\.(\w+)\"", source.replace("{RATE:g}", rate[1]))
     data = set(rows(section(REFERENCE, "Data")))
     assert set(rows(section(REFERENCE, "Benchmark"))) - data == set(names)
-    files = (ROOT / "bench" / name for name in ("data.py", "month.py"))
+    files = (ROOT / "bench" / name for name in ("data.py", "month.py", "nurture.py"))
     sources = [*files, *(ROOT / "bench" / "identity").glob("*.py")]
     told = "".join(path.read_text() for path in sources)
     for name in data:

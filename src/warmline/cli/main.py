@@ -385,6 +385,57 @@ def backfill(
     )
 
 
+@app.command()
+@sentences
+def simulate(
+    days: Annotated[int, typer.Option(help="how far ahead", min=1, max=1100)] = 120,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="the project as it was: a folder, or a Git revision"),
+    ] = None,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="with whom `warmline backfill` would enrol")
+    ] = False,
+    months: Annotated[int, typer.Option(help="of the backfill: how far back", min=1, max=120)] = 12,
+    per_day: Annotated[
+        int, typer.Option(help="of the backfill: enrolments a day", min=1, max=100_000)
+    ] = 100,
+    within: Annotated[
+        float, typer.Option(help="two mails in fewer days are a collision", min=0, max=365)
+    ] = 3,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="the folder for the report (simulations/latest)")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="what changes against OLD, for a pull request")
+    ] = None,
+    fail_on_change: Annotated[
+        bool, typer.Option("--fail-on-change", help="exit status 1 where a mail changes")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """The days to come on a copy of the ledger: every mail, every hold; nothing leaves."""
+    from warmline.cli.simulate import Options
+    from warmline.cli.simulate import simulate as run
+
+    run(
+        Options(
+            project=project,
+            days=days,
+            within_days=within,
+            backfill=backfill,
+            months=months,
+            per_day=per_day,
+            against=against,
+            markdown=markdown,
+            fail_on_change=fail_on_change,
+            out=out,
+            as_json=as_json,
+        )
+    )
+
+
 merge_app = typer.Typer(
     help="Who may be one person; the journal of merges; duplicates in the CRM.",
     no_args_is_help=True,

@@ -145,9 +145,12 @@ def build(
     *,
     now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
+    make: Callable[[Manifest, Options], Any] = make,
+    alerts: bool = True,
 ) -> Runtime:
     """Make every connector of the project. Raises ConfigError for an unknown one, an unknown or
-    missing setting, a secret written into the file, and for work that a connection cannot do."""
+    missing setting, a secret written into the file, and for work that a connection cannot do.
+    `make` may put something else in the place of a connector; without `alerts` nobody is told."""
     found = manifests()
     connectors: dict[str, Any] = {}
     used: dict[str, Manifest] = {}
@@ -185,7 +188,8 @@ def build(
         project=project, connectors=connectors, manifests=used, now=now, chance=chance
     )
     _check_work(runtime)
-    runtime.channels = channels_of(project, connectors, now)
+    if alerts:
+        runtime.channels = channels_of(project, connectors, now)
     return runtime
 
 
