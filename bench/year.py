@@ -75,7 +75,8 @@ def _played(folder: Path, asked: argparse.Namespace) -> Found:
 
         with staged(
             folder, BEGINS, secret,
-            people=asked.people, days=asked.days, seed=asked.seed, told=told,
+            people=asked.people, days=asked.days, seed=asked.seed,
+            grid_hours=asked.grid_hours, told=told,
         ) as year:  # fmt: skip
             year.play()
             return year.found()
@@ -86,6 +87,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=2000, metavar="N")
     parser.add_argument("--days", type=int, default=365, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument(
+        "--grid-hours",
+        type=int,
+        default=4,
+        metavar="N",
+        help="people do things at ten past every so many hours, which saves stops of the clock",
+    )
     return parser.parse_args()
 
 

@@ -179,8 +179,10 @@ class Year:
         people: int,
         days: int,
         seed: int,
+        grid_hours: int = 1,
         told: Callable[[datetime], object] = lambda at: None,
     ) -> None:
+        self.grid_hours = grid_hours
         self.runtime, self.worker, self.box, self.move = runtime, worker, box, move
         self.client, self.rules, self.told = client, rules, told
         self.begins: datetime = runtime.now()
@@ -198,10 +200,12 @@ class Year:
     # The story
 
     def _at(self, moment: datetime, deed: Callable[[], None]) -> None:
-        """Deeds are done at ten past the hour, so that the clock has to stop less often."""
+        """Deeds are done at ten past the hour, or each so many hours, so that the clock has to
+        stop less often."""
         on_time = moment.replace(minute=10, second=0, microsecond=0)
+        on_time -= timedelta(hours=on_time.hour % self.grid_hours)
         if on_time < moment:
-            on_time += timedelta(hours=1)
+            on_time += timedelta(hours=self.grid_hours)
         self._order += 1
         heapq.heappush(self._heap, (on_time, self._order, deed))
 
@@ -332,7 +336,7 @@ class Year:
             self._scan(links, trap=rng.random() < 0.5)
         if rng.random() < 0.25:
             self._at(later, lambda: self._get(links["o"][:1], "opened"))
-        if rng.random() < 0.06 and len(links["c"]) > 1:
+        if rng.random() < 0.15 and len(links["c"]) > 1:
             self._at(later, lambda: self._click(one, links["c"][-1:]))
         acts: list[tuple[float, Callable[[], None]]] = [
             (0.015, lambda: self._answer(one, mail)),
@@ -465,7 +469,9 @@ class Year:
         if self.deeds["stops"] % 50 == 0:
             for row in twice:
                 now = self.runtime.now()
-                self.wrong.append(f"candidate {row['candidate']} is on two sequences on {now:%d %b}")
+                self.wrong.append(
+                    f"candidate {row['candidate']} is on two sequences on {now:%d %b}"
+                )
         self.deeds["stops"] += 1
 
     def _due(self, now: datetime) -> datetime:
@@ -528,13 +534,11 @@ class Year:
         who = " and ".join(f"person {p.number} ({p.zone})" for p in lives)
         wrong = []
         should = Counter((m.at, m.step, m.piece) for m in expected)
-        did = Counter(
-            (m.at, m.step, m.subject if self._monthly(m) else "") for m in caught
-        )
+        did = Counter((m.at, m.step, m.subject if self._monthly(m) else "") for m in caught)
         for (at, step, piece), n in (should - did).items():
-            wrong.append(f"{who} should have got {n} × {Mail(at, step, piece)}")
+            wrong.append(f"{who} should have got {n} times {Mail(at, step, piece)}")
         for (at, step, piece), n in (did - should).items():
-            wrong.append(f"{who} got {n} × {Mail(at, step, piece)}, which nothing says")
+            wrong.append(f"{who} got {n} times {Mail(at, step, piece)}, which nothing says")
         pieces = Counter(m.subject for m in caught if self._monthly(m))
         wrong += [f"{who} got the piece {p!r} {n} times" for p, n in pieces.items() if n > 1]
         nurture = [m for m in caught if m.step != f"{WELCOME}/1"]
@@ -548,7 +552,9 @@ class Year:
         for m in nurture if len(lives) == 1 else [m for m in nurture if m.at >= merged]:
             lately = [o for o in nurture if m.at - days < o.at <= m.at]
             if len(lately) > cap:
-                wrong.append(f"{who} got {len(lately)} mails within {days.days} days to {m.at:%d %b}")
+                wrong.append(
+                    f"{who} got {len(lately)} mails within {days.days} days to {m.at:%d %b}"
+                )
         for life in lives:
             no = life.first(*NOES)
             for m in caught:

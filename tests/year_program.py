@@ -153,9 +153,7 @@ class Program:
         walks = [_Walk(life, run, self, until) for life, run in runs]
         return self._together(walks)
 
-    def _after_merge(
-        self, runs: list[tuple[Life, Run]], until: datetime
-    ) -> list[tuple[Life, Run]]:
+    def _after_merge(self, runs: list[tuple[Life, Run]], until: datetime) -> list[tuple[Life, Run]]:
         """Of two runs of one sequence the one that is further goes on."""
         assert self.merged is not None
         last: dict[tuple[int, str], Run] = {(life.number, run.sequence): run for life, run in runs}
@@ -361,6 +359,4 @@ def _may_begin(life: Life, runs: Sequence[Run], at: datetime, rules: Rules) -> b
     if any(f.at <= at and f.what in ("hired", "marked", "erased") for f in life.facts):
         return False
     before = [run for run in runs if run.sequence == SILVER]
-    return not before or (
-        before[-1].ended is not None and at - before[-1].ended >= rules.reentry
-    )
+    return not before or (before[-1].ended is not None and at - before[-1].ended >= rules.reentry)

@@ -40,6 +40,7 @@ def staged(
     people: int,
     days: int,
     seed: int,
+    grid_hours: int = 1,
     told: Callable[[datetime], object] = lambda at: None,
 ) -> Iterator[Year]:
     """The starter project lies in `folder`, and the ledger is empty."""
@@ -83,5 +84,5 @@ def staged(
 
         yield Year(
             runtime, worker, box, move, client, rules,
-            people=people, days=days, seed=seed, told=told,
+            people=people, days=days, seed=seed, grid_hours=grid_hours, told=told,
         )  # fmt: skip
