@@ -106,6 +106,7 @@ def test_a_persons_place_goes_before_their_telephone_their_office_and_the_policy
         ("+49 1512 3456789", "DE", "Europe/Berlin"),
         ("+7 916 123 45 67", "RU", "Europe/Moscow"),
         ("+61 412 345 678", "AU", "Australia/Sydney"),
+        ("+212 522 123456", "MA", "Africa/Casablanca"),
     ],
 )
 def test_a_telephone_number_tells_a_country_and_its_usual_zone(

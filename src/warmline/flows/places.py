@@ -67,6 +67,7 @@ class _Atlas:
     regions: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     # The zone in which most people of a country, or of a region of it, live.
     zones: dict[tuple[str, str], str] = field(default_factory=dict)
+    lived_in: set[Spot] = field(default_factory=set)
 
     def named(self, name: str) -> list[_City]:
         return self.cities.get(name) or self.others.get(name) or []
@@ -109,6 +110,11 @@ def country_of(word: str) -> str:
 def zone_of(country: str) -> str:
     """The time zone that most people of the country live in; empty where it is not known."""
     return _atlas().zones.get((country, ""), "")
+
+
+def is_lived_in(country: str, zone: str) -> bool:
+    """Whether a city of this country keeps the time of this zone."""
+    return Spot(country, zone) in _atlas().lived_in
 
 
 def _words(raw: str) -> list[str]:
@@ -182,6 +188,7 @@ def _read() -> _Atlas:
         city = _City(
             row["population"], Spot(row["countrycode"], row["timezone"]), row["admin1code"]
         )
+        atlas.lived_in.add(city.spot)
         for name in {row["name"], row["name"].partition(" (")[0]}:  # Halle (Saale)
             atlas.cities.setdefault(_plain(name), []).append(city)
         for where in ((city.spot.country, ""), (city.spot.country, city.region)):

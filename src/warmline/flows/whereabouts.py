@@ -18,7 +18,7 @@ import phonenumbers
 from phonenumbers.timezone import time_zones_for_number
 
 from warmline.config.project import Project
-from warmline.flows.places import spot, zone_of
+from warmline.flows.places import is_lived_in, spot, zone_of
 from warmline.store.models import Candidate
 
 PLACE, TELEPHONE, OFFICE, POLICY = "place", "telephone", "office", "policy"
@@ -78,8 +78,10 @@ def _by_phones(phones: Sequence[str]) -> Whereabouts | None:
         country = phonenumbers.region_code_for_number(number) or ""
         zones = [z for z in time_zones_for_number(number) if z != "Etc/Unknown"]
         usual = zone_of(country)
-        # A mobile telephone's code names a country, and every zone of it.
-        zone = zones[0] if len(zones) == 1 else usual or next(iter(zones), "")
+        # A mobile telephone's code names a country, and every zone of it. The one zone that the
+        # list has for a code may lie elsewhere: Morocco's is that of the Canary Islands there.
+        alone = len(zones) == 1 and is_lived_in(country, zones[0])
+        zone = zones[0] if alone else usual or next(iter(zones), "")
         if len(country) == 2 and country.isalpha() and zone:
             return Whereabouts(country, zone, TELEPHONE)
     return None
