@@ -13,7 +13,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -58,6 +58,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/143.0 Safar
 SECRET = "user:pass"  # what the provider's webhooks carry
 _BASIC = {"authorization": "Basic dXNlcjpwYXNz", "content-type": "application/json"}
 _LINK = re.compile(r'(?:href|src)="(http://127\.0\.0\.1:\d+/([a-z])/[^"]+)"')
+_TRAP = re.compile(r"/c/\d+-\d+-0-")  # the link that no person can see
 JUDGED = timedelta(seconds=61)
 MONTH = timedelta(days=30)  # what the preference page calls one
 # The story's project: no exports to a CRM, whose calls are another test's, but every rule on mails.
@@ -102,6 +103,8 @@ def prepare(folder: Path, provider_url: str) -> Rules:
     silver.write_text(
         silver.read_text().replace("reentry_days: 365", f"reentry_days: {rules.reentry.days}")
     )
+    for letter in (folder / "sequences").glob("*/*.md"):  # something to click in each
+        letter.write_text(f"{letter.read_text()}\n[Our jobs](https://careers.example.com/jobs)\n")
     pieces = sorted((folder / "sequences" / "library").glob("*.md"))
     subjects = [
         line.removeprefix("subject: ").strip("'\" ")
@@ -160,7 +163,7 @@ class Caught:
     def links(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
         for url, kind in _LINK.findall(open_mail(self.raw).html):
-            found[kind].append(url.replace("&amp;", "&"))
+            found["trap" if _TRAP.search(url) else kind].append(url.replace("&amp;", "&"))
         return found
 
 
@@ -332,11 +335,14 @@ class Year:
         rng = random.Random(f"{self.seed} {one.number} {mail.step} {mail.at}")
         later = mail.at + timedelta(hours=rng.uniform(2, 40))
         links = mail.links()
-        if rng.random() < 0.12:
-            self._scan(links, trap=rng.random() < 0.5)
+        if rng.random() < 0.14:
+            kinds = "kpuv" if rng.random() < 0.5 else ("trap", *"kpuv")
+            # On the mail's road, or when it has lain in the inbox for a while.
+            wait = timedelta(minutes=20) if rng.random() < 0.6 else timedelta(0)
+            self._soon(wait, lambda: self._scan(one, links, kinds))
         if rng.random() < 0.25:
             self._at(later, lambda: self._get(links["o"][:1], "opened"))
-        if rng.random() < 0.15 and len(links["c"]) > 1:
+        if rng.random() < 0.15 and links["c"]:
             self._at(later, lambda: self._click(one, links["c"][-1:]))
         acts: list[tuple[float, Callable[[], None]]] = [
             (0.015, lambda: self._answer(one, mail)),
@@ -365,22 +371,24 @@ class Year:
             self.client.request(method, url, headers={"user-agent": BROWSER})
         self.deeds[what] += 1
 
-    def _scan(self, links: Mapping[str, list[str]], *, trap: bool) -> None:
+    def _scan(self, one: Person, links: Mapping[str, list[str]], kinds: Iterable[str]) -> None:
         """Every link at once, by what calls itself a browser; with the one that nobody sees, or
         without. HEAD and GET, the pages of a no and of a yes among them."""
-        urls = [url for kind in "ckpuv" for url in links.get(kind, ())]
-        self._get(urls if trap else urls[1:], "scanner bursts")
+        urls = [url for kind in ("c", *kinds) for url in links.get(kind, ())]
+        self._get(urls, "scanner bursts")
         self._get(urls[-2:], "scanner heads", "HEAD")
-        self._order += 1
-        due = self.runtime.now() + JUDGED
-        heapq.heappush(self._heap, (due, self._order, lambda: None))
+        self._soon(JUDGED, lambda: None)
+        # Looked at at once, before an act of their own can hide it.
+        self._soon(2 * JUDGED, lambda: self.wrong.extend(self._flag_of(one)))
 
     def _click(self, one: Person, urls: list[str]) -> None:
         self._get(urls, "clicked")
         one.scanned_only = False
+        self._soon(JUDGED, lambda: None)
+
+    def _soon(self, wait: timedelta, deed: Callable[[], None]) -> None:
         self._order += 1
-        due = self.runtime.now() + JUDGED
-        heapq.heappush(self._heap, (due, self._order, lambda: None))
+        heapq.heappush(self._heap, (self.runtime.now() + wait, self._order, deed))
 
     def _press(self, one: Person, links: Mapping[str, list[str]], what: str) -> None:
         if not links.get("k") or one.first(*NOES):
@@ -581,18 +589,18 @@ class Year:
 
     def _flags(self) -> list[str]:
         """The ATS has a flag on whoever did something, and on nobody whom a scanner visited."""
-        wrong = []
-        rows = self.box.greenhouse.world.candidates.rows
-        for one in self.people:
-            row = rows.get(one.record)
-            if row is None or one.merged_with or one.first("erased"):
-                continue
-            flagged = "warmline:re-engaged" in row["tags"]
-            if one.first("replied", "kept posted") and not flagged:
-                wrong.append(f"person {one.number} answered, and the ATS has no flag")
-            if flagged and one.scanned_only:
-                wrong.append(f"person {one.number} did nothing, and the ATS has a flag")
-        return wrong
+        return [why for one in self.people for why in self._flag_of(one)]
+
+    def _flag_of(self, one: Person) -> list[str]:
+        row = self.box.greenhouse.world.candidates.rows.get(one.record)
+        if row is None or one.merged_with or one.first("erased"):
+            return []
+        flagged = "warmline:re-engaged" in row["tags"]
+        if flagged and one.scanned_only:
+            return [f"person {one.number} did nothing, and the ATS has a flag"]
+        if one.first("replied", "kept posted") and not flagged:
+            return [f"person {one.number} answered, and the ATS has no flag"]
+        return []
 
 
 def _of(deed: Callable[[Person], None], one: Person) -> Callable[[], None]:
