@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
-from tests.conftest import SECRETS, copy_starter
+from tests.conftest import SECRETS
 from tests.year_stage import MAIL_SECRETS, staged
+from warmline.cli.starter import copy_starter
 from warmline.web import site
 
 # The clocks of New York go on six days later; of Berlin, Santiago and Sydney within five weeks.
@@ -27,7 +28,7 @@ def test_each_mail_of_half_a_year_is_the_one_that_the_story_asks_for(
     folder = tmp_path / "project"
     copy_starter(folder)
     secret = SECRETS["WARMLINE_ATS_WEBHOOK_SECRET"]
-    with staged(folder, BEGINS, secret, people=32, days=180, seed=seed) as year:
+    with staged(folder, BEGINS, secret, people=32, days=160, seed=seed, grid_hours=3) as year:
         year.play()
         found = year.found()
     assert found.wrong == []
