@@ -18,6 +18,7 @@ from warmline.config.sequences import LoadedSequence
 from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.events import ApplicationStatus, EventKind
 from warmline.core.segments import Segment
+from warmline.flows.delegation import put_on
 from warmline.flows.placement_events import placement_events
 from warmline.flows.runtime import Runtime
 from warmline.flows.segment import own_delivery
@@ -286,7 +287,8 @@ def _enrol(
         delivery = own_delivery(Channel.OPERATOR, {"enrolled": len(slots)}, key, now)
         events = {e.candidate_id: e for e in placement_events(rows, delivery, now)}
         keep([loaded], now)
-        Enrolment.objects.bulk_create(
+        hosted = bool(loaded.sequence.target)
+        made = Enrolment.objects.bulk_create(
             [
                 Enrolment(
                     candidate_id=application.candidate_id,
@@ -296,12 +298,13 @@ def _enrol(
                     event=events[application.candidate_id],
                     enrolled_at=at,
                     next_step=1,
-                    next_due_at=at,
+                    next_due_at=None if hosted else at,
                     status=EnrolmentStatus.ACTIVE,
                     reason=TRIGGER,
+                    target=loaded.sequence.target,
                 )
                 for application, at in slots
                 if application.candidate_id in events
-            ],
-            ignore_conflicts=True,
+            ]
         )
+        put_on(made)

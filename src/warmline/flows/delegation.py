@@ -16,9 +16,9 @@ from warmline.core.segments import Segment
 from warmline.flows.fields import Known
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.placing import placements, why_not
-from warmline.flows.runtime import Runtime
+from warmline.flows.runtime import Lane, Runtime, act_lane
 from warmline.store.db import writing
-from warmline.store.models import Action, Cursor, Enrolment, Event, ExternalId, Suppression
+from warmline.store.models import Action, Cursor, Enrolment, ExternalId, Suppression
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, SuppressionReason, lane_of
 
 KINDS = OF_AN_ENROLMENT
@@ -27,41 +27,60 @@ LOOKS_A_POLL = 100
 # A CRM tells late of what was just written (HubSpot's index lags by seconds).
 SETTLES_AFTER = timedelta(minutes=10)
 _STREAM = "hosted"  # the cursor of the look: the last enrolment that was looked at
-_OVER = "it is over in the CRM, or somebody there ended it"
+_OVER = "over in the CRM, or somebody there ended it"
 
 
-def put_on(enrolments: Iterable[Enrolment], triggers: Mapping[int, str]) -> list[Action]:
-    """The actions that put these new enrolments, of hosted sequences, on them there. `triggers`: by
-    the event's id, the name of the trigger that asked for it."""
-    return [
-        _action(row, ActionKind.CONTACT_ENROL, triggers[row.event_id], row.event, row.enrolled_at)
-        for row in enrolments
-        if row.target
-    ]
-
-
-def take_off(enrolments: Sequence[Enrolment], now: datetime) -> list[Action]:
-    """The actions that take those off which ended early here, made already or not."""
-    ended = [row for row in enrolments if row.target]
-    keys = {_key(row, ActionKind.CONTACT_ENROL): row for row in ended}
-    asked = dict(Action.objects.filter(key__in=keys).values_list("key", "trigger"))
+def put_on(enrolments: Iterable[Enrolment], triggers: Mapping[int, str] | None = None) -> set[Lane]:
+    """Plan what puts these active enrolments of hosted sequences on them there. `triggers`: by the
+    event's id, who asked for it; else that is looked up. Returns the lanes to poke."""
+    rows = [row for row in enrolments if row.target and row.status == EnrolmentStatus.ACTIVE]
+    if not rows:
+        return set()
+    asked = triggers if triggers is not None else _asked(rows)
     made = [
-        _action(row, ActionKind.CONTACT_LEAVE, asked[key], row.event, now)
-        for key, row in keys.items()
-        if key in asked
+        _action(
+            row,
+            ActionKind.CONTACT_ENROL,
+            asked.get(row.event_id, row.reason or row.sequence),
+            row.enrolled_at,
+        )
+        for row in rows
     ]
     Action.objects.bulk_create(made, ignore_conflicts=True)
-    return made
+    return {act_lane(action.target, action.lane) for action in made}
 
 
-def _action(row: Enrolment, kind: ActionKind, trigger: str, event: Event, now: datetime) -> Action:
+def _asked(rows: Sequence[Enrolment]) -> dict[int, str]:
+    wishes = Action.objects.filter(
+        event__in={row.event_id for row in rows}, kind=ActionKind.SEQUENCE_ENROL
+    )
+    return dict(wishes.values_list("event", "trigger"))
+
+
+def take_off(enrolments: Iterable[Enrolment], now: datetime) -> None:
+    """Plan what takes those off which ended early here and had been put on there. The tick finds
+    its lane. The caller holds the transaction."""
+    ended = {_key(row, ActionKind.CONTACT_ENROL): row for row in enrolments if row.target}
+    if not ended:
+        return
+    asked = Action.objects.filter(key__in=ended).exclude(status=ActionStatus.SKIPPED)
+    Action.objects.bulk_create(
+        [
+            _action(ended[key], ActionKind.CONTACT_LEAVE, trigger, now)
+            for key, trigger in asked.values_list("key", "trigger")
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _action(row: Enrolment, kind: ActionKind, trigger: str, now: datetime) -> Action:
     return Action(
         key=_key(row, kind),
-        trigger=trigger,
+        trigger=trigger[:100],
         kind=kind,
         target=row.target,
         candidate_id=row.candidate_id,
-        event=event,
+        event_id=row.event_id,
         planned_at=now,
         lane=lane_of(row.candidate_id),
         due_at=now,
@@ -145,6 +164,11 @@ def heard(rows: Sequence[Action], outcomes: Mapping[int, Outcome], now: datetime
             Enrolment.objects.filter(pk=enrolment.pk, status=EnrolmentStatus.ACTIVE).update(
                 status=EnrolmentStatus.STOPPED, reason=outcome.reason, ended_at=now
             )
+
+
+def hosts(runtime: Runtime, connection: str) -> bool:
+    """Whether any sequence of the project lives there."""
+    return any(one.sequence.target == connection for one in runtime.project.sequences.values())
 
 
 def follow(runtime: Runtime, connection: str) -> int:

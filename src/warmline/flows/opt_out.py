@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from warmline.flows.consents import withdraw
+from warmline.flows.delegation import take_off
 from warmline.store.models import Candidate, CandidateEmail, Enrolment, Message, Suppression
 from warmline.store.queries import lock_candidate
 from warmline.store.statuses import OPEN, EnrolmentStatus, MessageStatus, SuppressionReason
@@ -91,6 +92,8 @@ def stop_mail(candidate: Candidate, why: str, *, now: datetime) -> None:
     ).update(
         status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None, expires_at=None
     )
-    Enrolment.objects.filter(candidate=candidate, status__in=OPEN).update(
+    open_ = list(Enrolment.objects.filter(candidate=candidate, status__in=OPEN))
+    Enrolment.objects.filter(pk__in=[row.pk for row in open_]).update(
         status=EnrolmentStatus.STOPPED, reason=why, ended_at=now, next_due_at=None
     )
+    take_off(open_, now)
