@@ -16,9 +16,19 @@ from tests.harness import TooSlowError
 from tests.postgres import WHY_NOT
 
 from bench import machine
-from bench.data import BACKFILL, CANDIDATES, EXPORT_PEOPLE, audited, backfilled, segmented
+from bench.data import (
+    BACKFILL,
+    CANDIDATES,
+    EXPORT_PEOPLE,
+    MAILS,
+    audited,
+    backfilled,
+    handed,
+    segmented,
+)
 from bench.identity.__main__ import held_against_truth
 from bench.kept import keep, table
+from bench.nurture import ENROLMENTS, SIMULATED, due_steps, simulated
 from bench.runs import RATE, Figure, Say, WrongError, accepted, flood, steady
 
 RUNS = {"accepted": accepted, "flood": flood, "steady": steady}
@@ -28,6 +38,9 @@ DATA: dict[str, Callable[[Say], list[Figure]]] = {
     "audit": lambda say: audited(EXPORT_PEOPLE, say),
     "backfill": lambda say: backfilled(BACKFILL, say),
     "segments": lambda say: segmented(CANDIDATES, say),
+    "mail": lambda say: handed(MAILS, say),
+    "simulate": lambda say: simulated(SIMULATED, say),
+    "due": lambda say: due_steps(ENROLMENTS, say),
 }
 STEADY_S = 30
 BUILD = Path("build")

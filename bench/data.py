@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.harness import SECRETS, Simulators, ask, clean_environment
+from tests.harness import (
+    SECRETS,
+    Simulators,
+    ask,
+    clean_environment,
+    free_port,
+    make_project,
+)
 
 from bench.identity.__main__ import generated
 from bench.identity.words import names
@@ -28,6 +35,7 @@ from warmline.cli.starter import copy_starter
 EXPORT_PEOPLE = 970_000  # with their duplicates a million records
 CANDIDATES = 1_000_000
 BACKFILL = 100_000
+MAILS = 2_000
 SEED = 1001
 DAYS = 4 * 365
 _CHUNK = 50_000
@@ -130,6 +138,42 @@ def backfilled(people: int, say: Say) -> list[Figure]:
             0.9,
             at_least=True,
         ),
+    ]
+
+
+# Every rule is asked, and none holds anything.
+_POLICY = """
+policy:
+  zone: Europe/London
+  country: GB
+  quiet_hours: {from: "00:00", to: "00:01"}
+  frequency: {mails: 4, days: 30}
+  senders: {a_day: 100000, domain_a_day: 1000000, warm_up: {first: 90000}}
+  ats_minutes: 60
+"""
+
+
+def handed(mails: int, say: Say) -> list[Figure]:
+    """So many nurture mails that are due at once, from one process to the mail catcher by two
+    connections: every rule of the policy asked, and each hand-over committed before it begins."""
+    with tempfile.TemporaryDirectory(prefix="wl-bench-") as folder, Simulators() as simulators:
+        project, ledger = Path(folder) / "project", Path(folder) / "ledger.sqlite3"
+        make_project(project, simulators, free_port())
+        path = project / "warmline.yaml"
+        path.write_text(path.read_text().partition("\npolicy:")[0] + "\n" + _POLICY)
+        environment = clean_environment(**SECRETS, WARMLINE_DATABASE_URL=f"sqlite:///{ledger}")
+        say(f"making {mails:,} mails that are due", 0, 1)
+        run([sys.executable, "-m", "bench.placing", str(project), "migrate"], environment)
+        handing = [sys.executable, "-m", "bench.handing", str(project)]
+        run([*handing, "seed", str(mails)], environment)
+        say(f"handing {mails:,} mails over", 0, 1)
+        told = json.loads(run([*handing, "hand", "2"], environment).out)
+        came = [to for mail in simulators.mails() for to in mail["to"]]
+    if told["handed"] != mails or len(came) != mails or len(set(came)) != mails:
+        raise WrongError(f"{mails} due, {told['handed']} handed over, {len(set(came))} people")
+    return [
+        Figure("mail.handed_per_s", mails / told["took_s"], "mails/s", 200, at_least=True),
+        Figure("mail.cpu_ms_each", told["cpu_s"] / mails * 1000, "ms"),
     ]
 
 

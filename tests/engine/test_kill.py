@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -20,12 +21,14 @@ import pytest
 
 from tests import postgres
 from tests.harness import (
+    SECRETS,
     Poster,
     Simulators,
     TooSlowError,
     Warmline,
     applications,
     ask,
+    clean_environment,
     database,
     wait_for,
     warmline,
@@ -237,6 +240,41 @@ def test_i10_sigterm_finishes_or_releases_what_is_claimed(store: str, tmp_path: 
             post.email for post in posts
         )
         assert len(simulators.contacts()) == 400
+
+
+def test_i10_i4_nurture_mail_killed_while_it_is_handed_over_is_neither_lost_nor_doubled(
+    tmp_path: Path,
+) -> None:
+    """Every rule of the policy between the row and the mail; what a sender took of its day and did
+    not send is given back."""
+    due, kills, rng = 400, 4, random.Random(4)
+    with _house("sqlite", tmp_path) as (simulators, made):
+        handing = [sys.executable, "-m", "bench.handing", str(made.folder), "seed", str(due)]
+        environment = clean_environment(**SECRETS, WARMLINE_DATABASE_URL=made.database_url)
+        seeded = subprocess.run(handing, env=environment, check=False)
+        assert seeded.returncode == 0
+        made.start(healthy=False)
+        for kill in range(1, kills + 1):
+            wanted = kill * due // (kills + 2)
+            wait_for(
+                lambda: simulators.mail_count() >= wanted,  # noqa: B023
+                within_s=PROGRESS_S,
+                what="mails",
+            )
+            time.sleep(rng.uniform(0, 0.1))
+            made.kill()
+            made.start(healthy=False)
+        made.at_rest(within_s=REST_S)
+        mails = Counter(to for mail in simulators.mails() for to in mail["to"])
+        assert set(mails.values()) == {1}
+        statuses = made.ledger.statuses("message")
+        assert set(statuses) <= {"handed_off", "unknown"}
+        assert sum(statuses.values()) == due
+        unknown = statuses.get("unknown", 0)
+        assert unknown <= kills * MAIL_CONNECTIONS
+        assert due - unknown <= len(mails) <= due
+        sql = "SELECT SUM(mails) FROM warmline_senderday WHERE name LIKE '@%'"
+        assert made.ledger.rows(sql) == [(due,)]
 
 
 @stores
