@@ -21,6 +21,15 @@ INHERITED = "merge"
 # And of one that stood when the address was not known yet.
 SAID_BEFORE = "said before"
 
+# A person's own words. A recruiter's mark comes from the ATS, and is theirs to take off.
+OWN_WORDS = frozenset({SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED})
+
+
+def outweighs(reason: str, before: str) -> bool:
+    """Whether it is the one to remember of a person: the first one, but their own word outweighs a
+    recruiter's mark. With their own word every record that they ever get is marked."""
+    return not before or (reason in OWN_WORDS and before not in OWN_WORDS)
+
 
 def suppress_candidate(
     candidate: Candidate,
@@ -35,8 +44,10 @@ def suppress_candidate(
     lock_candidate(candidate.pk)
     if reason is not None and reason is not SuppressionReason.BOUNCED:
         # For addresses that come later; the person may have none yet.
-        Candidate.objects.filter(pk=candidate.pk, opted_out="").update(opted_out=reason)
-        candidate.opted_out = candidate.opted_out or reason
+        lighter = [word for word in ("", *SuppressionReason) if outweighs(reason, word)]
+        rows = Candidate.objects.filter(pk=candidate.pk, opted_out__in=lighter)
+        if rows.update(opted_out=reason) or not candidate.opted_out:
+            candidate.opted_out = reason
         withdraw(candidate, now=now)
     if reason is not None:
         addresses = CandidateEmail.objects.filter(candidate=candidate)

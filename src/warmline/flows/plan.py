@@ -11,6 +11,7 @@ from typing import Any
 
 from warmline.core.actions import ActionKind
 from warmline.core.engagement import CONFIDENCE, is_act
+from warmline.core.events import EventKind
 from warmline.core.segments import Placement
 from warmline.core.triggers import OWN, Trigger
 from warmline.flows.batch import Applied, Heard
@@ -51,7 +52,13 @@ class Plan:
         if applied.kind is not event.kind:
             event = replace(event, kind=applied.kind)
         context = context_of(applied, heard)
-        for trigger in self._runtime.project.triggers.for_event(event, self._connection, context):
+        triggers = self._runtime.project.triggers
+        asked = list(triggers.for_event(event, self._connection, context))
+        if applied.edited and event.kind is not EventKind.CANDIDATE_UPDATED:
+            # The news of a move told of the person too, and no other news of that will come.
+            told = replace(event, kind=EventKind.CANDIDATE_UPDATED)
+            asked += triggers.for_event(told, self._connection, context)
+        for trigger in asked:
             action = Action(
                 key=_action_key(trigger.name, self._connection, row.key),
                 trigger=trigger.name[:100],
