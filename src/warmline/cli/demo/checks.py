@@ -15,6 +15,7 @@ from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
 
 # A later letter may follow its day by what the welcome needed, and one look of the engine.
 LETTER_LATE_MAX = timedelta(minutes=15)
+CLOCK_MOVED = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -257,8 +258,11 @@ def _mails(found: Found) -> list[Check]:
 
 
 def _on_day(times: Sequence[datetime], one: Applicant, day: int) -> bool:
+    """A letter of a later day leaves at the same hour of the reader's own clock, which is put
+    forward within these weeks in North America."""
     due = one.applied_at + timedelta(days=day)
-    return len(times) == 1 and due <= times[0] <= due + LETTER_LATE_MAX
+    early = CLOCK_MOVED if day else timedelta(0)
+    return len(times) == 1 and due - early <= times[0] <= due + LETTER_LATE_MAX
 
 
 def _no(found: Found) -> list[Check]:
