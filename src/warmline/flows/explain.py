@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from warmline.core.candidates import normal_email
+from warmline.core.engagement import CONFIDENCE, WHY
 from warmline.core.segments import Placement
 from warmline.flows.batch import clean
 from warmline.flows.fields import Known, known
@@ -127,6 +128,8 @@ def _events(people: Sequence[Candidate]) -> list[Line]:
 
 def _about(row: Event) -> str:
     application = row.application
+    if confidence := row.fields.get(CONFIDENCE):
+        return f"{confidence}: {row.fields.get(WHY) or 'the event alone does not tell who did it'}"
     if application is None:
         return ""
     title = application.job.title if application.job else "(no job)"
