@@ -8,7 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+from warmline.cli.long_run import many_rows
 from warmline.cli.setup import open_project
+
+AT_ONCE = 4  # what the verb does
 
 
 def main() -> int:
@@ -24,11 +27,12 @@ def main() -> int:
     survey(runtime, write=True)
     with writing():
         first_sync.allow(runtime.now())
+    many_rows()
     before = backfill.outlook(runtime, "crm")
     began, cpu_s = time.perf_counter(), time.process_time()
     planned = backfill.plan_contacts(runtime, "crm")
     plan_s = time.perf_counter() - began
-    left = work_off(runtime, "crm", backfill.waiting("crm"), sleep=time.sleep)
+    left = work_off(runtime, "crm", backfill.waiting("crm"), sleep=time.sleep, threads=AT_ONCE)
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_s
     after = backfill.outlook(runtime, "crm")
     told = {

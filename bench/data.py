@@ -17,7 +17,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.harness import SECRETS, Simulators, ask, clean_environment
+import psutil
+from tests.harness import (
+    SECRETS,
+    Simulators,
+    ask,
+    clean_environment,
+    free_port,
+    make_project,
+)
 
 from bench.identity.__main__ import generated
 from bench.identity.words import names
@@ -27,6 +35,7 @@ from warmline.cli.starter import copy_starter
 EXPORT_PEOPLE = 970_000  # with their duplicates a million records
 CANDIDATES = 1_000_000
 BACKFILL = 100_000
+MAILS = 2_000
 SEED = 1001
 DAYS = 4 * 365
 _CHUNK = 50_000
@@ -101,7 +110,10 @@ def backfilled(people: int, say: Say) -> list[Figure]:
         say(f"making a ledger of {people:,} candidates", 0, 1)
         seed_ledger(ledger, people, now=datetime.now(UTC))
         say(f"writing the contacts of {people:,} candidates", 0, 1)
+        simulator = psutil.Process(simulators.process.pid)
+        idle = simulator.cpu_times()
         ran = run([sys.executable, "-m", "bench.backfilling", str(project)], environment)
+        busy = simulator.cpu_times()
         calls = ask(f"{simulators.crm}/_control/requests?limit=1")[1]
         contacts = ask(f"{simulators.crm}/_control/state")[1]["counts"]["contacts"]
     told = json.loads(ran.out)
@@ -112,6 +124,12 @@ def backfilled(people: int, say: Say) -> list[Figure]:
         Figure("backfill.contacts", told["written"], "contacts"),
         Figure("backfill.seconds", told["took_s"], "s"),
         Figure("backfill.cpu_s", told["cpu_s"], "s"),
+        Figure("backfill.plan_s", told["plan_s"], "s"),
+        Figure(
+            "backfill.simulator_cpu_s",
+            busy.user + busy.system - idle.user - idle.system,
+            "s",
+        ),
         Figure("backfill.calls_to_least", made / told["least_calls"], "ratio", 1.05),
         Figure("backfill.refused_429", calls["by_status"].get("429", 0), "calls", 3),
         Figure(
@@ -121,6 +139,42 @@ def backfilled(people: int, say: Say) -> list[Figure]:
             0.9,
             at_least=True,
         ),
+    ]
+
+
+# Every rule is asked, and none holds anything.
+_POLICY = """
+policy:
+  zone: Europe/London
+  country: GB
+  quiet_hours: {from: "00:00", to: "00:01"}
+  frequency: {mails: 4, days: 30}
+  senders: {a_day: 100000, domain_a_day: 1000000, warm_up: {first: 90000}}
+  ats_minutes: 60
+"""
+
+
+def handed(mails: int, say: Say) -> list[Figure]:
+    """So many nurture mails that are due at once, from one process to the mail catcher by two
+    connections: every rule of the policy asked, and each hand-over committed before it begins."""
+    with tempfile.TemporaryDirectory(prefix="wl-bench-") as folder, Simulators() as simulators:
+        project, ledger = Path(folder) / "project", Path(folder) / "ledger.sqlite3"
+        make_project(project, simulators, free_port())
+        path = project / "warmline.yaml"
+        path.write_text(path.read_text().partition("\npolicy:")[0] + "\n" + _POLICY)
+        environment = clean_environment(**SECRETS, WARMLINE_DATABASE_URL=f"sqlite:///{ledger}")
+        say(f"making {mails:,} mails that are due", 0, 1)
+        run([sys.executable, "-m", "bench.placing", str(project), "migrate"], environment)
+        handing = [sys.executable, "-m", "bench.handing", str(project)]
+        run([*handing, "seed", str(mails)], environment)
+        say(f"handing {mails:,} mails over", 0, 1)
+        told = json.loads(run([*handing, "hand", "2"], environment).out)
+        came = [to for mail in simulators.mails() for to in mail["to"]]
+    if told["handed"] != mails or len(came) != mails or len(set(came)) != mails:
+        raise WrongError(f"{mails} due, {told['handed']} handed over, {len(set(came))} people")
+    return [
+        Figure("mail.handed_per_s", mails / told["took_s"], "mails/s", 200, at_least=True),
+        Figure("mail.cpu_ms_each", told["cpu_s"] / mails * 1000, "ms"),
     ]
 
 

@@ -127,6 +127,15 @@ class House:
         self.deliver(webhooks)
         return row
 
+    def needs_a_first_name(self) -> None:
+        """The first letter of the welcome has no word for whoever has none: their mail is held."""
+        path = self.folder / "sequences/welcome/01-confirmation.md"
+        text, without = path.read_text(), "Hi {{ candidate.first_name }},"
+        greeting = 'Hi {{ candidate.first_name | default: "there" }},'
+        assert greeting in text
+        path.write_text(text.replace(greeting, without))
+        self.runtime.project = load(self.folder)
+
     def mails(self, to: str = "") -> list[dict[str, Any]]:
         return [m for m in mails_of(self.box) if not to or to in m["to"]]
 

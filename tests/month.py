@@ -13,18 +13,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from warmline.core.errors import WarmlineError
 from warmline.engine.work import Worker, run_until_idle
 from warmline.flows.absent import look_for_missing
-from warmline.flows.drift import compare
+from warmline.flows.drift import LOOK_EVERY_S, compare
 from warmline.flows.reconcile import poll
+from warmline.flows.repair import Difference
 from warmline.flows.runtime import Runtime
 from warmline.flows.track import unsubscribe
 from warmline.sandbox.faults import FaultPlan
 from warmline.sandbox.serve import Sandbox
-from warmline.store.models import Action, Drift, Message
+from warmline.store.models import Action, Cursor, Drift, Message
 
 LOST, DOUBLED, HELD_UP = 0.05, 0.05, 0.2
 HOUR_S = 3600
+POLL_S = 300  # between two polls, and so between two looks for what is missing
+TRIES = 500  # to get once round; a few thousand records take some fifty
 # What either vendor does to our calls at times.
 _ATS_FAILS = (
     {"kind": "error", "share": 0.01},
@@ -106,13 +110,33 @@ class Month:
         run_until_idle(self.runtime, self.worker)
 
     def reconcile(self) -> None:
+        """What the engine does over a day: the looks that follow the polls, once round, and the
+        comparison, which goes on where the vendor asked to wait or failed."""
         for name in ("ats", "crm"):
-            look_for_missing(self.runtime, name, records=5000)
-            try:
-                compare(self.runtime, name, repair=True)
-            except Exception:  # the vendor fails at times: the next day goes on
-                self.deeds["comparison cut off"] += 1
+            for _ in range(TRIES):
+                look_for_missing(self.runtime, name)
+                if not Cursor.objects.filter(connection=name, stream="absent").exclude(position=""):
+                    break
+                self.advance(POLL_S)
+            self._compare(name, repair=True)
         run_until_idle(self.runtime, self.worker)
+
+    def _compare(self, name: str, *, repair: bool) -> list[Difference]:
+        differences: list[Difference] = []
+        after = 0
+        for _ in range(TRIES):
+            try:
+                found = compare(self.runtime, name, repair=repair, after=after)
+            except WarmlineError:  # the vendor fails at times
+                self.deeds["comparison cut off"] += 1
+                self.advance(LOOK_EVERY_S)
+                continue
+            differences += found.differences
+            after = found.after
+            if found.finished:
+                return differences
+            self.advance(found.after_s or LOOK_EVERY_S)
+        raise AssertionError(f"{name} was never compared to the end")
 
     def settle(self) -> None:
         """The vendors are well again; what was lost is found."""
@@ -272,7 +296,7 @@ class Month:
         for number, one in enumerate(self.people):
             found.wrong += [f"person {number}: {why}" for why in self._wrong(one, contacts)]
         for name in ("ats", "crm"):
-            left = compare(self.runtime, name, repair=False).differences
+            left = self._compare(name, repair=False)
             found.wrong += [f"{name}: {d.what} of record {d.record}" for d in left]
         found.writes_at_rest = self._writes_at_rest()
         self._count(found)

@@ -18,16 +18,16 @@ from typer.core import TyperGroup
 
 from warmline.cli.main import app
 from warmline.config.project import ProjectFile, TriggerFile, UnknownRule
-from warmline.config.sequences import SequenceFile, StepFile
+from warmline.config.sequence_file import MonthlyFile, SequenceFile, StepFile, WindowFile
 from warmline.config.settings import TABLE
 from warmline.connectors.hubspot import contacts as hubspot_contacts
 from warmline.connectors.hubspot import webhooks as hubspot_webhooks
-from warmline.core import events, mail, mail_liquid, policy, retries
+from warmline.core import events, mail, mail_links, mail_liquid, policy, retries
 from warmline.core.actions import FIELDS, ActionKind
 from warmline.core.outcomes import OutcomeKind
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
-from warmline.flows import act, alerts, incidents, intake, interpret, links, send, watch
+from warmline.flows import act, alerts, hits, incidents, intake, interpret, links, send, watch
 from warmline.flows.exchanges import LONG_TRIES
 from warmline.kit import exchange, redaction
 from warmline.kit.http import TIMEOUT_S
@@ -124,7 +124,9 @@ def test_every_key_of_a_trigger_stands_in_the_reference() -> None:
 
 def test_every_key_of_a_sequence_stands_in_the_reference() -> None:
     told = rows(section(REFERENCE, "Sequences"))
-    assert sorted(told) == sorted([*keys(SequenceFile), *keys(StepFile, "steps[].")])
+    wanted = [*keys(SequenceFile), *keys(StepFile, "steps[].")]
+    wanted += [*keys(WindowFile, "window."), *keys(MonthlyFile, "monthly.")]
+    assert sorted(told) == sorted(wanted)
 
 
 def test_every_field_that_a_trigger_passes_is_told_as_in_the_code() -> None:
@@ -201,7 +203,7 @@ def test_every_name_of_the_benchmark_stands_in_the_reference() -> None:
     names = re.findall(r"f\"\{kind\}\.(\w+)\"", source.replace("{RATE:g}", rate[1]))
     data = set(rows(section(REFERENCE, "Data")))
     assert set(rows(section(REFERENCE, "Benchmark"))) - data == set(names)
-    files = (ROOT / "bench" / name for name in ("data.py", "month.py"))
+    files = (ROOT / "bench" / name for name in ("data.py", "month.py", "nurture.py"))
     sources = [*files, *(ROOT / "bench" / "identity").glob("*.py")]
     told = "".join(path.read_text() for path in sources)
     for name in data:
@@ -253,6 +255,12 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
         ),
         ("tries after which an action that is put off keeps its call", [f"{LONG_TRIES} |"]),
         ("an unsubscribe link", [f"{whole(links.UNSUBSCRIBE_FOR, DAY)} days"]),
+        (
+            "every other link of a mail",
+            [f"{whole(links.UNSUBSCRIBE_FOR, DAY)} days", f"{mail_links.TARGET_BYTES_MAX} bytes"],
+        ),
+        ("hits kept of one mail", [f"| {hits.HITS_MAX} |"]),
+        ("a hit is judged after", [f"{whole(hits.JUDGE_AFTER, SECOND)} s"]),
         (
             "a letter with its layout",
             [

@@ -19,6 +19,8 @@ WITHOUT = [
     "tests/flows/test_linkage.py",
     "tests/flows/test_audit.py",
     "tests/flows/test_audit_input.py",
+    "tests/flows/test_whereabouts.py",
+    "tests/flows/test_quota.py",
 ]
 
 

@@ -110,7 +110,7 @@ def test_a_fault_in_the_front_matter_has_its_line(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("Hi {{ candidate.first_name }},", "Hi {{ candidate.first_name }, "),
+        ('Hi {{ candidate.first_name | default: "there" }},', "Hi {{ candidate.first_name }, "),
         ("A job advert says little", "{% if x %} A job advert"),
         ("The first answer came", "{{ recruiter.name | shout }} The first answer came"),
         ("Lena kept the kettle", "{% include 'x' %} Lena kept the kettle"),

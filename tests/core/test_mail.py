@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from html.parser import HTMLParser
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -40,20 +38,6 @@ LAYOUT = """<mjml>
 </mjml>
 """
 FOOTER = {"unsubscribe_url": "https://x.test/u?a=1&b=2", "postal_address": "Street 1, Town"}
-UNSUBSCRIBE = "https://mail.northwind.example/u/8c1f?c=1&s=2"
-STARTER = files("warmline.config") / "starter" / "sequences"
-STEPS = ("01-confirmation", "02-culture-story", "03-role-context")
-CONTEXT: dict[str, Any] = {
-    "candidate": {"first_name": "Ana", "name": "Ana Kovač"},
-    "job": {"title": "Backend Engineer", "department": "Engineering", "office": "Berlin"},
-    "application": {"date": "3 November 2026"},
-    "recruiter": {"name": "Jonas Weber", "first_name": "Jonas", "email": "jonas@northwind.example"},
-    "company": "Northwind",
-    "postal_address": "Lindenstraße 14, 10969 Berlin",
-    "unsubscribe_url": UNSUBSCRIBE,
-    "careers_url": "https://northwind.example/jobs",
-    "content": {"response_days": 5},
-}
 
 
 def compiled(body: str, subject: str = "Hello", **options: Any) -> CompiledStep:
@@ -556,83 +540,6 @@ def test_braces_made_by_escapes_are_text() -> None:
     mail = rendered(r"a {\{ b }} {\% if %}")
     assert letter(mail) == "a {{ b }} {% if %}"
     assert "a {{ b }} {% if %}" in Elements(mail.html).words
-
-
-# The starter project's letters
-
-
-def starter(name: str) -> CompiledStep:
-    text = (STARTER / "welcome" / f"{name}.md").read_text(encoding="utf-8")
-    _, head, body = text.split("---\n", 2)
-    matter = dict(line.split(": ", 1) for line in head.strip().split("\n"))
-    return compile_step(
-        name=name,
-        subject=matter["subject"],
-        preheader=matter["preheader"],
-        body=body,
-        layout=(STARTER / "layout.mjml").read_text(encoding="utf-8"),
-        first_line=head.count("\n") + 3,
-    )
-
-
-def without(path: str) -> dict[str, Any]:
-    context = copy.deepcopy(CONTEXT)
-    *groups, last = path.split(".")
-    node = context
-    for group in groups:
-        node = node[group]
-    del node[last]
-    return context
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_each_starter_letter_is_whole(name: str) -> None:
-    mail = starter(name).render(CONTEXT)
-    page = Elements(mail.html)
-    assert page.hrefs().count(UNSUBSCRIBE) == 1
-    assert mail.html.count(escape(UNSUBSCRIBE)) == 1
-    assert mail.text.count(UNSUBSCRIBE) == 1
-    for needed in ("Ana", "Jonas Weber", "Northwind", CONTEXT["postal_address"]):
-        assert needed in mail.text
-        assert needed in page.words
-    assert "because you applied to Northwind" in mail.text
-    assert not re.search(r"\*\*|\]\(|^#|<[a-z/]|\{[{%]|wlq", mail.text, re.MULTILINE)
-    assert not re.search(r"\{[{%]|wlq|<mj-", mail.html)
-    assert "REPLACE" not in mail.html
-
-
-@pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("department", ["Engineering", "Sales", None])
-def test_each_starter_letter_is_short_and_calm(name: str, department: str | None) -> None:
-    context = {**CONTEXT, "job": {"title": "Backend Engineer", "department": department}}
-    text = starter(name).render(context).text.split("You get this letter")[0]
-    assert 120 <= len(text.split()) <= 220
-    assert "!" not in text
-    assert "passionate" not in text
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_a_starter_letter_is_held_when_any_value_it_needs_is_missing(name: str) -> None:
-    step = starter(name)
-    optional = {"job.department", "job.office"}
-    needed = variables(step) - optional
-    assert {"candidate.first_name", "recruiter.name", "company", "unsubscribe_url"} <= needed
-    for variable in sorted(needed):
-        with pytest.raises(MissingVariable) as caught:
-            step.render(without(variable))
-        assert caught.value.name == variable
-    for variable in sorted(optional):
-        assert step.render(without(variable)).text
-
-
-def test_the_starter_uses_only_values_that_the_product_offers() -> None:
-    offered = {
-        f"{group}.{name}" if isinstance(value, dict) else group
-        for group, value in CONTEXT.items()
-        for name in (value if isinstance(value, dict) else [""])
-    }
-    for name in STEPS:
-        assert variables(starter(name)) <= offered
 
 
 def test_a_subject_that_holds_the_mark_of_a_placeholder_is_only_a_subject() -> None:

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warmline.core.events import ApplicationStatus, StageKind
-from warmline.core.policy import NO_ADDRESS, OVERDUE_AFTER, CandidateState, hold_reason
+from warmline.core.policy import (
+    NO_ADDRESS,
+    OVERDUE_AFTER,
+    CandidateState,
+    Frequency,
+    HoldCode,
+    Quiet,
+    Rules,
+    Wishes,
+    hold,
+)
 from warmline.core.sequences import StepClass
+from warmline.core.timing import Days, Window, next_fit
+
+
+def hold_reason(*args: Any, **kwargs: Any) -> str:
+    held = hold(*args, **kwargs)
+    return held.words if held else ""
+
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ACTIVE = ((ApplicationStatus.ACTIVE, StageKind.APPLIED),)
@@ -115,3 +136,138 @@ def test_the_reason_of_a_suppression_is_kept() -> None:
     state = replace(CandidateState(has_address=True), suppressed="complained (crm)")
     found = hold_reason(StepClass.TRANSACTIONAL, state, due_at=NOW, now=NOW)
     assert found == "suppressed: complained (crm)"
+
+
+# Caps
+
+moments = st.integers(0, 90 * 24).map(lambda hours: NOW + timedelta(hours=hours))
+
+
+@given(
+    st.lists(moments, max_size=40),
+    st.integers(1, 5),
+    st.integers(1, 30),
+    st.integers(0, 10),
+    st.booleans(),
+)
+def test_whatever_the_order_of_due_times_no_stretch_holds_more_than_the_cap(
+    dues: list[datetime], mails: int, days: int, between: int, by_night: bool
+) -> None:
+    """Each mail is asked for when it falls due, and again whenever it was told to come again."""
+    quiet = Quiet(time(20), time(8)) if by_night else None
+    rules = Rules(frequency=Frequency(mails, days), quiet=quiet)
+    wishes = Wishes(days_between=between)
+    sent: list[datetime] = []
+    waiting = sorted(dues)
+    while waiting:
+        now = waiting.pop(0)
+        state = CandidateState(has_address=True, wishes=wishes, sent=tuple(sent))
+        held = hold(StepClass.MARKETING, state, due_at=now, now=now, rules=rules)
+        if held is None:
+            sent.append(now)
+            continue
+        assert held.until is not None
+        assert held.until > now
+        waiting = sorted([*waiting, held.until])
+    assert len(sent) == len(dues)
+    for first in sent:
+        assert sum(first <= at < first + timedelta(days=days) for at in sent) <= mails
+    gaps = [b - a for a, b in pairwise(sent)]
+    assert all(gap >= timedelta(days=between) for gap in gaps)
+    assert not by_night or all(8 <= at.hour < 20 for at in sent)
+
+
+def test_nurture_leaves_within_the_hours_of_its_sequence_and_a_receipt_at_any() -> None:
+    """Whatever moved it: a full day of the sender's ends at midnight in UTC."""
+    monday = datetime(2026, 3, 9, 9, tzinfo=UTC)
+    zone, window = ZoneInfo("America/New_York"), Window(time(9), time(17), Days.BUSINESS)
+    fit = partial(next_fit, zone=zone, window=window)
+    state = CandidateState(has_address=True, zone=zone)
+    saturday = datetime(2026, 3, 7, 15, tzinfo=UTC)
+    held = hold(StepClass.MARKETING, state, due_at=saturday, now=saturday, fit=fit)
+    assert held is not None
+    assert (held.code, held.until) == (HoldCode.WINDOW, monday + timedelta(hours=4))
+    assert held.until is not None
+    due_at = held.until
+    assert hold(StepClass.MARKETING, state, due_at=due_at, now=due_at, fit=fit) is None
+    assert hold(StepClass.TRANSACTIONAL, state, due_at=saturday, now=saturday, fit=fit) is None
+
+
+def test_a_receipt_is_under_no_cap() -> None:
+    rules = Rules(frequency=Frequency(1, 30), quiet=Quiet(time(0), time(23)))
+    state = CandidateState(has_address=True, sent=(NOW,), wishes=Wishes(days_between=30))
+    assert hold(StepClass.TRANSACTIONAL, state, due_at=NOW, now=NOW, rules=rules) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "for_good"),
+    [
+        (CandidateState(True, erased=True), HoldCode.ERASED, True),
+        (CandidateState(True, suppressed="bounced"), HoldCode.SUPPRESSED, True),
+        (CandidateState(False), HoldCode.NO_ADDRESS, False),
+        (
+            CandidateState(True, applications=[(ApplicationStatus.HIRED, None)]),
+            HoldCode.HIRED,
+            True,
+        ),
+        (CandidateState(True, no_consent="no consent"), HoldCode.CONSENT, False),
+        (CandidateState(True, nurture_hold="archived"), HoldCode.SEGMENT, False),
+        (CandidateState(True, wishes=Wishes(topics_off=["roles"])), HoldCode.TOPIC, True),
+    ],
+)
+def test_a_hold_says_whether_it_is_for_good(
+    state: CandidateState, code: HoldCode, for_good: bool
+) -> None:
+    held = hold(StepClass.MARKETING, state, topic="roles", due_at=NOW, now=NOW)
+    assert held is not None
+    assert (held.code, held.for_good, held.until) == (code, for_good, None)
+
+
+# Quiet hours
+
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Cairo"]
+clocks = st.times().map(lambda t: t.replace(second=0, microsecond=0))
+
+
+@given(
+    st.integers(0, 365 * 24 * 60).map(lambda minutes: NOW + timedelta(minutes=minutes)),
+    st.sampled_from(ZONES),
+    clocks,
+    clocks,
+)
+def test_after_the_quiet_hours_it_is_not_quiet_and_they_are_over_soon(
+    moment: datetime, name: str, opens: time, closes: time
+) -> None:
+    if opens == closes:
+        return
+    zone, quiet = ZoneInfo(name), Quiet(opens, closes)
+    free = quiet.over(moment, zone)
+    local = free.astimezone(zone).time()
+    inside = opens <= local < closes if opens < closes else local >= opens or local < closes
+    assert not inside
+    assert moment <= free <= moment + timedelta(hours=50)
+    assert quiet.over(free, zone) == free
+
+
+@pytest.mark.parametrize(
+    ("moment", "free"),
+    [
+        # The clock goes from 02:00 to 03:00: the night is an hour shorter.
+        (datetime(2026, 3, 28, 20, 0, tzinfo=UTC), datetime(2026, 3, 29, 6, 0, tzinfo=UTC)),
+        # And from 03:00 back to 02:00: an hour longer.
+        (datetime(2026, 10, 24, 19, 0, tzinfo=UTC), datetime(2026, 10, 25, 7, 0, tzinfo=UTC)),
+        (datetime(2026, 3, 30, 18, 30, tzinfo=UTC), datetime(2026, 3, 31, 6, 0, tzinfo=UTC)),
+        (datetime(2026, 3, 30, 17, 59, tzinfo=UTC), datetime(2026, 3, 30, 17, 59, tzinfo=UTC)),
+    ],
+)
+def test_a_morning_is_a_morning_on_the_nights_that_the_clock_changes(
+    moment: datetime, free: datetime
+) -> None:
+    assert Quiet(time(20), time(8)).over(moment, ZoneInfo("Europe/Berlin")) == free
+
+
+def test_an_end_that_comes_twice_in_one_night_is_kept_both_times() -> None:
+    """Quiet until 02:30; at 03:00 it is 02:00 again, and quiet again until the second 02:30."""
+    berlin, quiet = ZoneInfo("Europe/Berlin"), Quiet(time(20), time(2, 30))
+    second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)  # 02:10, for the second time
+    assert quiet.over(second, berlin) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)

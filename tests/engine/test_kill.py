@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -20,12 +21,14 @@ import pytest
 
 from tests import postgres
 from tests.harness import (
+    SECRETS,
     Poster,
     Simulators,
     TooSlowError,
     Warmline,
     applications,
     ask,
+    clean_environment,
     database,
     wait_for,
     warmline,
@@ -239,6 +242,41 @@ def test_i10_sigterm_finishes_or_releases_what_is_claimed(store: str, tmp_path: 
         assert len(simulators.contacts()) == 400
 
 
+def test_i10_i4_nurture_mail_killed_while_it_is_handed_over_is_neither_lost_nor_doubled(
+    tmp_path: Path,
+) -> None:
+    """Every rule of the policy between the row and the mail; what a sender took of its day and did
+    not send is given back."""
+    due, kills, rng = 400, 4, random.Random(4)
+    with _house("sqlite", tmp_path) as (simulators, made):
+        handing = [sys.executable, "-m", "bench.handing", str(made.folder), "seed", str(due)]
+        environment = clean_environment(**SECRETS, WARMLINE_DATABASE_URL=made.database_url)
+        seeded = subprocess.run(handing, env=environment, check=False)
+        assert seeded.returncode == 0
+        made.start(healthy=False)
+        for kill in range(1, kills + 1):
+            wanted = kill * due // (kills + 2)
+            wait_for(
+                lambda: simulators.mail_count() >= wanted,  # noqa: B023
+                within_s=PROGRESS_S,
+                what="mails",
+            )
+            time.sleep(rng.uniform(0, 0.1))
+            made.kill()
+            made.start(healthy=False)
+        made.at_rest(within_s=REST_S)
+        mails = Counter(to for mail in simulators.mails() for to in mail["to"])
+        assert set(mails.values()) == {1}
+        statuses = made.ledger.statuses("message")
+        assert set(statuses) <= {"handed_off", "unknown"}
+        assert sum(statuses.values()) == due
+        unknown = statuses.get("unknown", 0)
+        assert unknown <= kills * MAIL_CONNECTIONS
+        assert due - unknown <= len(mails) <= due
+        sql = "SELECT SUM(mails) FROM warmline_senderday WHERE name LIKE '@%'"
+        assert made.ledger.rows(sql) == [(due,)]
+
+
 @stores
 def test_a_second_warmline_on_the_same_ledger_is_refused(store: str, tmp_path: Path) -> None:
     with _house(store, tmp_path) as (simulators, made):
@@ -314,8 +352,9 @@ def test_i10_segment_apply_killed_and_started_again_tags_everybody_once(
 
 @stores
 def test_i10_i3_backfill_killed_ten_times_writes_everybody_once(store: str, tmp_path: Path) -> None:
-    """Each kill falls after a batch reached the CRM: only that one may be sent again."""
-    people, batch, rng = 2600, 100, random.Random(store)
+    """Each kill falls after a batch reached the CRM: only those that were under way may be sent
+    again, which is one, and in the last round one of each thread."""
+    people, batch, rng, threads = 2600, 100, random.Random(store), 4
     with _house(store, tmp_path) as (simulators, made):
 
         def batches() -> int:
@@ -336,8 +375,9 @@ def test_i10_i3_backfill_killed_ten_times_writes_everybody_once(store: str, tmp_
         assert to_write > batch * KILLS
         assert simulators.contacts() == []
         simulators.crm_fails([{"kind": "slow", "path": "batch/upsert", "seconds": 0.5}])
-        for _ in range(KILLS):
-            process = made.begin("backfill", "--apply")
+        for kill in range(KILLS):
+            at_once = threads if kill == KILLS - 1 else 1
+            process = made.begin("backfill", "--apply", "--at-once", str(at_once))
             already = batches()
             wait_for(lambda: batches() > already, within_s=60, what="a batch is written")  # noqa: B023
             time.sleep(rng.random() / 2)
@@ -345,12 +385,13 @@ def test_i10_i3_backfill_killed_ten_times_writes_everybody_once(store: str, tmp_
             process.kill()
             process.wait()
         assert outlook()["to_write"] > 0  # it was killed before it had ended
-        told = outlook("--apply")
+        told = outlook("--apply", "--at-once", "1")
         assert (told["there"], told["to_write"], told["waiting"]) == (to_write, 0, 0)
         emails = Counter(email for c in simulators.contacts() for email in c["emails"])
         assert len(emails) == to_write
         assert set(emails.values()) == {1}
-        assert batches() <= -(-to_write // batch) + KILLS
+        # The threads' last batches, one of each, need not be full.
+        assert batches() <= -(-to_write // batch) + (KILLS - 1) + threads + (threads - 1)
         sent = batches()
         assert outlook("--apply")["to_write"] == 0
         assert batches() == sent  # again, it calls nobody

@@ -131,6 +131,7 @@ def unanswered_mail(house: House) -> None:
 
 
 def unfit_letter(house: House) -> None:
+    house.needs_a_first_name()
     house.apply(first_name="")
 
 

@@ -3,7 +3,9 @@ their sequence, so many a day."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 import httpx
@@ -33,18 +35,32 @@ def history(house: House) -> House:
     return house
 
 
-def write(house: House) -> int:
+def write(house: House, *, threads: int = 1, slept: list[float] | None = None) -> int:
     backfill.plan_contacts(house.runtime, "crm")
-    return work_off(
-        house.runtime,
-        "crm",
-        backfill.waiting("crm"),
-        sleep=lambda seconds: house.clock.move(seconds=seconds),
-    )
+
+    def sleep(seconds: float) -> None:
+        house.clock.move(seconds=seconds)
+        if slept is not None:
+            slept.append(seconds)
+
+    return work_off(house.runtime, "crm", backfill.waiting("crm"), sleep=sleep, threads=threads)
 
 
 def contacts(house: House) -> Counter[str]:
     return Counter(address.lower() for c in house.contacts() for address in c["emails"])
+
+
+class Meeting(set[str]):
+    """The scopes of a token, which each call is held against: all of `calls` must be there before
+    one of them goes on."""
+
+    def __init__(self, scopes: set[str], calls: int) -> None:
+        super().__init__(scopes)
+        self._together = threading.Barrier(calls, timeout=10)
+
+    def __and__(self, other: AbstractSet[object]) -> set[str]:
+        self._together.wait()
+        return super().__and__(other)
 
 
 def on_it() -> QuerySet[Enrolment]:
@@ -71,6 +87,37 @@ def test_everybody_but_the_archived_gets_one_contact_in_the_fewest_calls(history
     assert not ExternalId.objects.filter(
         connection="crm", candidate__segmentation__segment="archived"
     ).exists()
+
+
+def test_several_calls_are_under_way_at_once_and_each_person_is_in_one_of_them(
+    history: House,
+) -> None:
+    expected = backfill.outlook(history.runtime, "crm")
+    before, threads = calls(history), 4
+    history.box.hubspot.scopes = Meeting(history.box.hubspot.scopes, threads)
+    assert write(history, threads=threads) == 0
+    assert calls(history) - before == threads
+    assert max(contacts(history).values()) == 1
+    assert len(contacts(history)) == expected.there + expected.to_write
+
+
+def test_what_fails_in_one_thread_ends_the_others_and_is_told(history: House) -> None:
+    history.runtime.poke = lambda lanes: 1 / 0  # type: ignore[assignment,return-value]
+    with pytest.raises(ZeroDivisionError):
+        write(history, threads=3)
+    history.runtime.poke = lambda lanes: None
+    assert write(history, threads=3) == 0
+    assert max(contacts(history).values()) == 1
+
+
+def test_the_vendors_pace_is_waited_for_before_anything_is_claimed(history: House) -> None:
+    history.box.hubspot.rate_limit = 2  # in ten seconds, and looking up nobody takes both
+    history.runtime.connectors["crm"].records(["1"], ["name"])
+    slept: list[float] = []
+    assert write(history, slept=slept) == 0
+    assert slept == [pytest.approx(10.0)]
+    made = Action.objects.filter(trigger=backfill.TRIGGER)
+    assert {action.due_at - action.planned_at for action in made} == {timedelta(0)}
 
 
 def test_a_dry_run_writes_nothing(history: House) -> None:
@@ -141,16 +188,19 @@ def test_a_second_run_enrols_nobody_twice_and_keeps_to_the_days_room(history: Ho
 
 
 def test_each_gets_the_first_letter_on_their_day_and_reads_when_it_was(history: House) -> None:
+    """On it, or on the next working day."""
     backfill.silver(history.runtime, months=12, per_day=2, apply=True)
     people = on_it().count()
     assert people > 2
-    sent: list[int] = []
-    for _ in range(-(-people // 2)):
+    for _ in range((people + 3) * 4):
+        history.clock.move(hours=6)
         history.settle()
-        sent.append(
-            Message.objects.filter(enrolment__in=on_it(), step=1, status="handed_off").count()
-        )
-        history.clock.move(days=1)
-    assert sent == [min(2 * (day + 1), people) for day in range(len(sent))]
+    left = Message.objects.filter(enrolment__in=on_it(), step=1, status="handed_off")
+    assert left.count() == people
+    for message in left.select_related("enrolment"):
+        wanted, sent = message.enrolment.enrolled_at, message.handed_off_at
+        assert sent is not None
+        assert sent.weekday() < 5
+        assert wanted <= sent < wanted + timedelta(days=4)
     letters = [m for m in history.mails() if m["subject"].startswith("Thank you")]
     assert len(letters) == people

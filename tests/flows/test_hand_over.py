@@ -176,7 +176,7 @@ def test_a_mail_that_cannot_be_made_does_not_stop_its_neighbours(
     house.apply(email="b@example.com", first_name="Bo")
     interpret.drain(house.runtime, "ats")
     first = Message.objects.earliest("id")
-    Message.objects.filter(pk=first.pk).update(step=9)  # a step that the files do not have
+    Message.objects.filter(pk=first.pk).update(piece="gone")  # a letter that the files do not have
     house.settle()
     assert len(house.mails()) == 1
     first.refresh_from_db()

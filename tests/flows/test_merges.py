@@ -21,18 +21,19 @@ from warmline.core.candidates import normal_email
 from warmline.core.errors import WarmlineError
 from warmline.core.events import EventKind
 from warmline.core.matching import mailbox_key
-from warmline.core.policy import hold_reason
+from warmline.core.policy import hold
 from warmline.core.sequences import StepClass
 from warmline.flows import interpret, likeness, review
 from warmline.flows.merge import fold, undo
 from warmline.flows.opt_out import suppress_candidate
-from warmline.flows.send import _state
+from warmline.flows.standing import state_of
 from warmline.ports import Channel
 from warmline.store.models import (
     Action,
     Application,
     Candidate,
     CandidateEmail,
+    Consent,
     Delivery,
     Enrolment,
     Event,
@@ -41,6 +42,7 @@ from warmline.store.models import (
     Likeness,
     Merge,
     Message,
+    Preference,
     Suppression,
 )
 from warmline.store.queries import present
@@ -203,6 +205,14 @@ def person(number: int, dice: random.Random, *, now: datetime) -> Candidate:
         event=event, planned_at=now, lane=lane_of(one.pk), due_at=now,
     )  # fmt: skip
     IdentityKey.objects.create(candidate=one, kind="phone", value="79460018")
+    if dice.random() < 0.5:
+        Consent.objects.create(
+            candidate=one, basis="express", source="warmline", since=now, event=event
+        )
+        Preference.objects.create(
+            candidate=one, days_between=dice.randint(0, 9), topics_off=dice.sample(["a", "b"], 1),
+            paused_until=dice.choice([None, now + timedelta(days=number)]), updated_at=now,
+        )  # fmt: skip
     for sequence in dice.sample(["welcome", "silver"], dice.randint(0, 2)):
         enrolment = Enrolment.objects.create(
             candidate=one, sequence=sequence, version="v", application=application, event=event,
@@ -219,7 +229,7 @@ def person(number: int, dice: random.Random, *, now: datetime) -> Candidate:
 
 TABLES: tuple[type[fields.Model], ...] = (
     Candidate, CandidateEmail, ExternalId, Application, Event, Action, Enrolment, Message,
-    Suppression, IdentityKey,
+    Suppression, IdentityKey, Consent, Preference,
 )  # fmt: skip
 
 
@@ -273,11 +283,11 @@ def mailable() -> set[str]:
     found: set[str] = set()
     for one in Candidate.objects.all():
         seen = present(one.pk)
-        state, usable = _state(
+        state, usable = state_of(
             seen.addresses, do_not_contact=seen.do_not_contact, merged=seen.merged,
             erased=seen.erased, nurture_hold="", candidacies=[],
         )  # fmt: skip
-        if not hold_reason(StepClass.TRANSACTIONAL, state, due_at=START, now=START):
+        if not hold(StepClass.TRANSACTIONAL, state, due_at=START, now=START):
             found |= set(usable)
     return found
 

@@ -257,6 +257,7 @@ def test_an_invalid_address_is_no_address(house: House) -> None:
 
 
 def test_a_missing_template_variable_holds_the_mail_and_opens_an_incident(house: House) -> None:
+    house.needs_a_first_name()
     house.apply(first_name="")
     house.settle()
     message = Message.objects.get()

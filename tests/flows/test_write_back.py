@@ -164,6 +164,17 @@ def test_a_note_whose_answer_was_lost_is_not_written_twice(
     )
 
 
+def test_a_no_reaches_the_crm_although_the_ats_deleted_the_record(
+    house: House, ada: dict[str, Any]
+) -> None:
+    """They click in a mail of last week; the contact is still there, and so are its other mails."""
+    house.does("delete_candidate", ada["candidate_id"])
+    house.settle()
+    assert Candidate.objects.get().erased_at is not None
+    says_no(house)
+    assert opted_out(house) == {"ada.lind@example.com"}
+
+
 def test_who_has_no_record_there_needs_no_write(house: House, ada: dict[str, Any]) -> None:
     ExternalId.objects.filter(connection="ats").update(gone_at=house.clock())
     says_no(house)

@@ -339,6 +339,36 @@ def test_while_calls_are_left_the_door_stays_open(door: Door, vendor: Vendor) ->
     assert len(vendor.calls) == 3
 
 
+def test_who_asks_first_learns_how_long_the_vendor_is_better_left_alone(
+    door: Door, vendor: Vendor, clock: Clock
+) -> None:
+    assert door.wait_s() == 0.0
+    vendor.headers = {
+        "x-hubspot-ratelimit-max": "20",
+        "x-hubspot-ratelimit-interval-milliseconds": "10000",
+    }
+    for _ in range(18):
+        assert door.wait_s() == 0.0
+        door.call("GET", "/x")
+    clock.move(seconds=4)
+    assert door.wait_s() == pytest.approx(6.0)
+    door.call("GET", "/x")  # who does not ask is not hindered: the vendor would take two more
+    clock.move(seconds=6.001)
+    assert door.wait_s() == 0.0
+    vendor.says("slow down", 429)
+    vendor.headers = {"retry-after": "30"}
+    throttled(door)
+    assert door.wait_s() == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("told", ["", "many", "nan", "-1", "1e99"])
+def test_a_limit_that_is_no_number_holds_nobody_up(door: Door, vendor: Vendor, told: str) -> None:
+    vendor.headers = {"x-hubspot-ratelimit-max": told}
+    for _ in range(3):
+        door.call("GET", "/x")
+    assert door.wait_s() == 0.0
+
+
 # No answer
 
 

@@ -43,21 +43,6 @@ PAGES = ["/", "/explain", "/explain?q=1", "/healthz", "/nothing/here"]
 
 
 @pytest.fixture
-def wire(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """A client of a real server."""
-    monkeypatch.setattr(site, "_serving", [])
-    # The server's threads end with the test, so each request gives its connection back.
-    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    server = site.Server(house.runtime, "127.0.0.1", 0, 4)
-    server.start()
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{server.port}", timeout=10, trust_env=False
-    ) as client:
-        yield client
-    server.stop()
-
-
-@pytest.fixture
 def client(house: House, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client without a network, on this machine."""
     monkeypatch.setattr(site, "_serving", [house.runtime])
@@ -525,6 +510,17 @@ def test_the_mails_own_header_leads_to_the_address_that_unsubscribes(
     assert path.startswith("/u/")
     assert wire.post(path, data=ONE_CLICK).status_code == 200
     unsubscribed(house)
+
+
+def test_the_header_fields_arrive_as_rfc_8058_wants_them(house: House, token: str) -> None:
+    mail = house.mails()[0]["id"]
+    whole = httpx.get(f"{house.box.mailbox_url}/api/messages/{mail}", trust_env=False).json()
+    fields = [(name.lower(), " ".join(value.split())) for name, value in whole["all_headers"]]
+    mine = [value for name, value in fields if name == "list-unsubscribe"]
+    assert len(mine) == 1
+    assert f"<http://127.0.0.1:8025/u/{token}>" in mine[0]
+    post = [value for name, value in fields if name == "list-unsubscribe-post"]
+    assert post == ["List-Unsubscribe=One-Click"]
 
 
 # What every answer carries, and what none does

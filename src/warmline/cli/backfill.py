@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from warmline.cli.long_run import alone_or_watching, progress_bars, sleeper, stoppable
+from warmline.cli.long_run import alone_or_watching, many_rows, progress_bars, sleeper, stoppable
 from warmline.cli.setup import err, out
 from warmline.config.project import Project
 from warmline.core.errors import WarmlineError
@@ -23,19 +23,23 @@ from warmline.flows.work_off import work_off
 DAYS_SHOWN = 5
 
 
-def backfill(loaded: Project, *, apply: bool, months: int, per_day: int, as_json: bool) -> None:
+def backfill(
+    loaded: Project, *, apply: bool, months: int, per_day: int, at_once: int, as_json: bool
+) -> None:
     runtime = build(loaded)
     if not first_sync.allowed(runtime):
         raise WarmlineError(
             "nothing is exported before everybody is tagged with their segment",
             hint="`warmline segment --apply` first",
         )
+    if apply:
+        many_rows()
     with stoppable(runtime), progress_bars() as progress:
         enrolling = flow.silver(runtime, months=months, per_day=per_day, apply=apply)
         exports = []
         for target in flow.targets(runtime):
             if apply:
-                _write(runtime, target, progress)
+                _write(runtime, target, progress, at_once)
             exports.append(flow.outlook(runtime, target))
     _show(exports, enrolling, apply=apply, per_day=per_day, as_json=as_json)
     if runtime.stopping.is_set():
@@ -46,7 +50,7 @@ def backfill(loaded: Project, *, apply: bool, months: int, per_day: int, as_json
         raise typer.Exit(1)
 
 
-def _write(runtime: Runtime, target: str, progress: Progress) -> None:
+def _write(runtime: Runtime, target: str, progress: Progress, at_once: int) -> None:
     flow.plan_contacts(runtime, target)
     total = flow.waiting(target).count()
     task = progress.add_task(f"writing to {target}", total=total)
@@ -56,7 +60,14 @@ def _write(runtime: Runtime, target: str, progress: Progress) -> None:
 
     alone_or_watching(
         runtime,
-        lambda: work_off(runtime, target, flow.waiting(target), sleep=sleeper(runtime), told=told),
+        lambda: work_off(
+            runtime,
+            target,
+            flow.waiting(target),
+            sleep=sleeper(runtime),
+            told=told,
+            threads=at_once,
+        ),
         waiting=lambda: flow.waiting(target).count(),
         told=told,
     )

@@ -1,10 +1,11 @@
-"""`warmline check`: the project folder, then each connection and each field, as a table or JSON."""
+"""`warmline check`: the project folder, then each connection and each field, as a table or JSON;
+`warmline check mail`: the DNS of the sending domains."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import typer
 from rich.markup import escape
@@ -36,6 +37,34 @@ def check(loaded: Project, *, offline: bool, as_json: bool) -> None:
             _told(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def check_mail(loaded: Project, *, as_json: bool) -> None:
+    """Exit status 1 where there is something to mend; what could not be seen is not."""
+    from warmline.flows.check_mail import check_mail as look_at_dns
+
+    report = look_at_dns(loaded)
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        for name, found in (*report.domains.items(), *report.hosts.items()):
+            _mail_lines(name, found)
+        for finding in report.unseen:
+            out.print(f"{finding.what}: {finding.advice}", markup=False, soft_wrap=True)
+        out.print(f"{report.to_mend or 'nothing'} to mend")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _mail_lines(title: str, findings: Sequence[Finding]) -> None:
+    """Lines and no table: a record is to be copied whole."""
+    out.print(title, style="bold", markup=False)
+    wide = max((len(finding.what) for finding in findings), default=0)
+    for finding in findings:
+        verdict = _styled(finding.verdict, f"{finding.verdict.value:<11}")
+        out.print(
+            f"  {verdict} {escape(f'{finding.what:<{wide}}  {finding.advice}')}", soft_wrap=True
+        )
 
 
 def _folder(loaded: Project) -> None:

@@ -13,7 +13,10 @@ from typing import Annotated
 import typer
 
 from warmline import __version__
-from warmline.cli.setup import open_project, out, sentences
+from warmline.cli.mail import mail_app
+from warmline.cli.sequences import sequences_app
+from warmline.cli.setup import ProjectOption, open_project, out, sentences
+from warmline.core.errors import ConfigError
 
 app = typer.Typer(
     name="warmline",
@@ -23,11 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ProjectOption = Annotated[
-    Path | None,
-    typer.Option("--project", "-p", help="the project folder (default: here, or WARMLINE_PROJECT)"),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -51,6 +49,9 @@ def init(folder: Annotated[Path, typer.Argument(help="a folder to make")]) -> No
 @app.command()
 @sentences
 def check(
+    what: Annotated[
+        str, typer.Argument(help="`mail`: the DNS of your sending domains", metavar="[mail]")
+    ] = "",
     project: ProjectOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="only the files; ask no vendor")
@@ -61,9 +62,14 @@ def check(
 ) -> None:
     """Check the project folder, then each connection, every field needed, and the webhooks."""
     _, loaded = open_project(project)
-    from warmline.cli.check import check as run
+    from warmline.cli import check as run
 
-    run(loaded, offline=offline, as_json=as_json)
+    if what == "mail":
+        run.check_mail(loaded, as_json=as_json)
+        return
+    if what:
+        raise ConfigError(f"check {what!r} is not known; expected `check` or `check mail`")
+    run.check(loaded, offline=offline, as_json=as_json)
 
 
 @app.command()
@@ -263,6 +269,7 @@ def segment(
     run(loaded, apply=apply, read=read, moves=moves, as_json=as_json)
 
 
+app.add_typer(sequences_app, name="sequences")
 TriggerOption = Annotated[str | None, typer.Option("--trigger", help="one trigger, by its name")]
 ConnectionOption = Annotated[str | None, typer.Option("--connection", help="one connection")]
 SequenceOption = Annotated[str | None, typer.Option("--sequence", help="one sequence")]
@@ -359,13 +366,74 @@ def backfill(
         int, typer.Option(help="how far back a rejection may lie", min=1, max=120)
     ] = 12,
     per_day: Annotated[int, typer.Option(help="new enrolments a day", min=1, max=100_000)] = 100,
+    at_once: Annotated[
+        int, typer.Option(help="calls to the CRM under way at the same time", min=1, max=8)
+    ] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
 ) -> None:
     """The whole history into the CRM, and past silver medalists onto their sequence."""
     _, loaded = open_project(project)
     from warmline.cli.backfill import backfill as run
 
-    run(loaded, apply=apply, months=months, per_day=per_day, as_json=as_json)
+    run(
+        loaded,
+        apply=apply,
+        months=months,
+        per_day=per_day,
+        at_once=at_once,
+        as_json=as_json,
+    )
+
+
+@app.command()
+@sentences
+def simulate(
+    days: Annotated[int, typer.Option(help="how far ahead", min=1, max=1100)] = 120,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="the project as it was: a folder, or a Git revision"),
+    ] = None,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="with whom `warmline backfill` would enrol")
+    ] = False,
+    months: Annotated[int, typer.Option(help="of the backfill: how far back", min=1, max=120)] = 12,
+    per_day: Annotated[
+        int, typer.Option(help="of the backfill: enrolments a day", min=1, max=100_000)
+    ] = 100,
+    within: Annotated[
+        float, typer.Option(help="two mails in fewer days are a collision", min=0, max=365)
+    ] = 3,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="the folder for the report (simulations/latest)")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="what changes against OLD, for a pull request")
+    ] = None,
+    fail_on_change: Annotated[
+        bool, typer.Option("--fail-on-change", help="exit status 1 where a mail changes")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+    project: ProjectOption = None,
+) -> None:
+    """The days to come on a copy of the ledger: every mail, every hold; nothing leaves."""
+    from warmline.cli.simulate import Options
+    from warmline.cli.simulate import simulate as run
+
+    run(
+        Options(
+            project=project,
+            days=days,
+            within_days=within,
+            backfill=backfill,
+            months=months,
+            per_day=per_day,
+            against=against,
+            markdown=markdown,
+            fail_on_change=fail_on_change,
+            out=out,
+            as_json=as_json,
+        )
+    )
 
 
 merge_app = typer.Typer(
@@ -611,6 +679,9 @@ def sandbox(
     from warmline.cli.sandbox import sandbox as run
 
     run(port, warmline)
+
+
+app.add_typer(mail_app, name="mail")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 # Characters a line, where no terminal says how wide it is.
 PLAIN_WIDTH = 110
 _INTERRUPTED = ("Query interrupted", "INTERRUPT Error")
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", "-p", help="the project folder (default: here, or WARMLINE_PROJECT)"),
+]
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False)

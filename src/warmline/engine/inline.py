@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 
 from django.db import DatabaseError, connections
@@ -85,6 +86,7 @@ class Inline:
         self._crashes: set[str] = set()
         self.started = threading.Event()  # the ledger is ours, and what was left behind is back
         runtime.poke = self.poke
+        runtime.engine_polls = True
 
     def poke(self, lanes: Iterable[Lane]) -> None:
         """After commit, a hint: these lanes have work."""
@@ -191,8 +193,17 @@ class Inline:
                     self._well(f"poll:{name}")
             except Exception as error:
                 self._crashed(f"poll:{name}", error)
-            stop.wait(min(every_s, self._runtime.poll_again_s.pop(name, every_s)))
+            self._until_next_poll(name, every_s)
         connections.close_all()
+
+    def _until_next_poll(self, name: str, every_s: float) -> None:
+        """Or until a mail waits for it (`flows.fresh`)."""
+        runtime = self._runtime
+        ends = time.monotonic() + min(every_s, runtime.poll_again_s.pop(name, every_s))
+        while (left := ends - time.monotonic()) > 0 and name not in runtime.poll_now:
+            if runtime.stopping.wait(min(left, 1.0)):
+                break
+        runtime.poll_now.discard(name)
 
     def _compare(self, name: str) -> None:
         """Both sides, held against each other once a day (`compare_hours`)."""

@@ -172,9 +172,10 @@ def _write(
                 status=status, reason=reason, finished_at=now, claimed_by="", claim_until=None
             )
         once_more = [row for row in claimed if row.pk in ready.again and _done(outcomes[row.pk])]
-        Action.objects.filter(pk__in=[row.pk for row in once_more]).update(
-            status=ActionStatus.PLANNED, finished_at=None, due_at=now
-        )
+        if once_more:
+            Action.objects.filter(pk__in=[row.pk for row in once_more]).update(
+                status=ActionStatus.PLANNED, finished_at=None, due_at=now
+            )
         lanes |= {act_lane(target, row.lane) for row in once_more}
         if any(outcomes[pk].kind is OutcomeKind.DONE for pk in asked) and not _still_failing(
             target

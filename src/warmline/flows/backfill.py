@@ -21,6 +21,7 @@ from warmline.core.segments import Segment
 from warmline.flows.placement_events import placement_events
 from warmline.flows.runtime import Runtime
 from warmline.flows.segment import own_delivery
+from warmline.flows.versions import keep
 from warmline.ports import Channel
 from warmline.store.db import writing
 from warmline.store.models import (
@@ -284,6 +285,7 @@ def _enrol(
         key = f"{Channel.OPERATOR}:{TRIGGER}:{loaded.sequence.name}:{now.isoformat()}:{rows[0].pk}"
         delivery = own_delivery(Channel.OPERATOR, {"enrolled": len(slots)}, key, now)
         events = {e.candidate_id: e for e in placement_events(rows, delivery, now)}
+        keep([loaded], now)
         Enrolment.objects.bulk_create(
             [
                 Enrolment(

@@ -1,13 +1,29 @@
-"""A message row into a mail: the step's template, the candidate's data, the headers."""
+"""A message row into a mail: the step's template, the candidate's data, the headers.
+
+What was filled in is kept with the message as it leaves, so that a browser can show it again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from warmline.config.project import Project
 from warmline.core.candidates import normal_email
+from warmline.core.mail import HTML_BYTES_MAX, MailError
+from warmline.core.mail_links import at_end, pixel, trap, with_links
 from warmline.flows.fields import Known
-from warmline.flows.links import message_id_header, unsubscribe_token
+from warmline.flows.links import (
+    TRAP,
+    Purpose,
+    address,
+    addresses,
+    click_token,
+    is_ours,
+    message_id_header,
+)
+from warmline.flows.mail_headers import headers_of
+from warmline.flows.versions import letter_of
 from warmline.ports import Envelope
 from warmline.store.models import Application, Enrolment, Message
 
@@ -16,50 +32,109 @@ def compose(
     project: Project, message: Message, enrolment: Enrolment, one: Known, now: datetime
 ) -> Envelope:
     """The mail, ready to hand over. Raises core.mail.MailError rather than make a half-empty mail,
-    and LookupError where the step is no longer in the sequence's files."""
-    compiled = project.sequences[enrolment.sequence].compiled[message.step]
-    url = f"{project.public_url}/u/{unsubscribe_token(message.pk, now)}"
+    and LookupError where the step is no longer in the sequence's files. Sets subject
+    and values of the message, and saves nothing: that is done as the mail leaves."""
+    compiled = letter_of(project, enrolment, message)
     sender_name, sender_address, reply_to = sender(project, one)
-    application = _application(enrolment, one)
-    rendered = compiled.render(
-        {
-            "candidate": {
-                "first_name": one.candidate.first_name,
-                "last_name": one.candidate.last_name,
-                "name": one.candidate.name,
-            },
-            "job": _job(application),
-            "application": _candidacy(application, now),
-            "recruiter": {
-                "name": sender_name,
-                "first_name": sender_name.split()[0] if sender_name else "",
-                "email": reply_to or sender_address,
-            },
-            "company": project.file.company,
-            "postal_address": project.file.postal_address,
-            "careers_url": project.file.careers_url,
-            "unsubscribe_url": url,
-            "content": dict(project.file.content),
-        }
-    )
+    links = addresses(project.public_url, message.pk, now)
+    roles = (message.values or {}).get("roles", ())
+    message.values = filled_with(project, enrolment, one, now, roles=roles)
+    rendered = compiled.render({**message.values, **links})
+    message.subject = rendered.subject[:300]
     return Envelope(
         message_id=message_id_header(message.pk, sender_address.rpartition("@")[2]),
         sender_name=sender_name,
         sender_address=sender_address,
         recipient_name=one.candidate.name,
         recipient_address=one.emails[0],
-        reply_to=reply_to,
+        reply_to=project.file.mail.replies_to or reply_to,
         subject=rendered.subject,
         text=rendered.text,
-        html=rendered.html,
+        html=_counted(project, rendered.html, message.pk, now),
         sent_at=now,
-        headers={
-            # RFC 8058: one POST to this address, without cookies, unsubscribes.
-            "List-Unsubscribe": f"<{url}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "X-Warmline-Step": f"{enrolment.sequence}/{message.step}",
-            "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
+        headers=headers_of(
+            project,
+            message,
+            enrolment,
+            url=links["unsubscribe_url"],
+            domain=sender_address.rpartition("@")[2],
+        ),
+    )
+
+
+def filled_with(
+    project: Project,
+    enrolment: Enrolment,
+    one: Known,
+    now: datetime,
+    *,
+    roles: Sequence[Mapping[str, str]] = (),
+) -> dict[str, object]:
+    """What a letter to this person is filled with, but for the links of its own mail. `roles`: the
+    open ones that fitted as the step was planned."""
+    sender_name, sender_address, reply_to = sender(project, one)
+    application = _application(enrolment, one)
+    return {
+        "candidate": {
+            "first_name": one.candidate.first_name,
+            "last_name": one.candidate.last_name,
+            "name": one.candidate.name,
         },
+        "job": _job(application),
+        "application": _candidacy(application, now),
+        "recruiter": {
+            "name": sender_name,
+            "first_name": sender_name.split()[0] if sender_name else "",
+            "email": reply_to or sender_address,
+        },
+        "company": project.file.company,
+        "postal_address": project.file.postal_address,
+        "careers_url": project.file.careers_url,
+        "content": dict(project.file.content),
+        "roles": [dict(role) for role in roles],
+    }
+
+
+def again(project: Project, message: Message, now: datetime) -> str:
+    """The letter as it left, for a browser: with its links, and nothing that counts by itself.
+    Raises LookupError where it cannot be made any more."""
+    if message.values is None:
+        raise LookupError("it never left, or left before letters were kept")
+    compiled = letter_of(project, message.enrolment, message)
+    links = addresses(project.public_url, message.pk, now)
+    try:
+        html = compiled.render({**message.values, **links}).html
+    except MailError as error:
+        raise LookupError("it cannot be filled in any more") from error
+    return _through_us(project, html, message.pk, now)
+
+
+def _counted(project: Project, html: str, message_id: int, now: datetime) -> str:
+    """The letter as it is sent: its links go by way of us, and it holds what tells people and
+    machines apart. One that would be cut by this (the unsubscribe link is at its end) leaves
+    uncounted."""
+    tracking = project.file.mail.tracking
+    counted, base = _through_us(project, html, message_id, now), project.public_url
+    if tracking.clicks:
+        view = address(base, Purpose.VIEW, message_id, now)
+        counted = at_end(counted, trap(f"{base}/c/{click_token(message_id, TRAP, view, now)}"))
+    if tracking.opens:
+        counted = at_end(counted, pixel(f"{address(base, Purpose.OPEN, message_id, now)}.gif"))
+    for letter in (counted, html):
+        if len(letter.encode()) <= HTML_BYTES_MAX:
+            return letter
+    size = len(html.encode())
+    raise MailError(f"{size:,} bytes of HTML with its values; expected at most {HTML_BYTES_MAX:,}")
+
+
+def _through_us(project: Project, html: str, message_id: int, now: datetime) -> str:
+    if not project.file.mail.tracking.clicks:
+        return html
+    base = project.public_url
+    return with_links(
+        html,
+        lambda number, url: f"{base}/c/{click_token(message_id, number, url, now)}",
+        but=lambda url: is_ours(base, url),
     )
 
 

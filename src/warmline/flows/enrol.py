@@ -24,7 +24,10 @@ def tick(runtime: Runtime) -> set[Lane]:
     while not runtime.stopping.is_set():
         with writing():
             rows = Action.objects.select_for_update(of=("self",), skip_locked=True).filter(
-                target=OWN, status=ActionStatus.PLANNED, due_at__lte=runtime.now()
+                target=OWN,
+                kind=ActionKind.SEQUENCE_ENROL,
+                status=ActionStatus.PLANNED,
+                due_at__lte=runtime.now(),
             )
             going = paused().actions(rows).select_related("candidate", "event__application")
             due = list(going.order_by("id")[:BATCH])

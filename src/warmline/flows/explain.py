@@ -13,6 +13,7 @@ from warmline.flows.batch import clean
 from warmline.flows.fields import Known, known
 from warmline.flows.placing import placements
 from warmline.flows.runtime import Runtime
+from warmline.flows.versions import sequence_of
 from warmline.store.models import (
     Action,
     Application,
@@ -155,7 +156,7 @@ def _messages(runtime: Runtime, people: Sequence[Candidate]) -> list[Line]:
     rows = Message.objects.filter(candidate__in=people).select_related("enrolment")
     lines: list[Line] = []
     for row in rows:
-        loaded = runtime.project.sequences.get(row.enrolment.sequence)
+        loaded = sequence_of(runtime.project, row.enrolment)
         step = loaded.sequence.step(row.step) if loaded else None
         name = step.name if step else f"step {row.step}"
         detail = f"message {row.pk}, due {row.due_at:%Y-%m-%d %H:%M}Z"

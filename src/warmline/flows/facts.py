@@ -35,6 +35,8 @@ _ALWAYS_APPLIED = frozenset(
         EventKind.MESSAGE_REPLIED,
         EventKind.CANDIDATE_UNSUBSCRIBED,
         EventKind.CANDIDATE_REENGAGED,
+        EventKind.CONSENT_GIVEN,
+        EventKind.CONSENT_WITHDRAWN,
     }
 )
 

@@ -136,7 +136,7 @@ def receive(runtime: Runtime, connection: str, received: Received) -> str:
         turned_away(runtime, connection, kind, reason, hint=error.hint)
         raise
     row = delivery_row(connection, received, connector.delivery_key(received))
-    wrong = _not_json(received.body)
+    wrong = "" if _is_form(received) else _not_json(received.body)
     if wrong:
         row.status, row.reason = DeliveryStatus.MALFORMED, wrong
     _commits.commit(row)
@@ -152,6 +152,12 @@ def receive(runtime: Runtime, connection: str, received: Received) -> str:
     else:
         runtime.poke([intake_lane(connection)])
     return wrong
+
+
+def _is_form(received: Received) -> bool:
+    """Some mail providers post forms; their connector reads them."""
+    kind = received.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 def _not_json(body: bytes) -> str:

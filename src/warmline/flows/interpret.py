@@ -16,12 +16,13 @@ from datetime import datetime, timedelta
 from django.db import Error as DatabaseTrouble
 from django.db import InterfaceError, OperationalError
 
-from warmline.core.candidates import normal_email
 from warmline.core.errors import Malformed
 from warmline.core.events import ApplicationStatus, Event, EventKind
 from warmline.core.segments import Placement
 from warmline.flows import authority, hints
+from warmline.flows.about_mail import MailNews, take_in
 from warmline.flows.batch import APPLICATION_DELETED, Applied, Heard, clean, record_of
+from warmline.flows.consents import give
 from warmline.flows.facts import Facts
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.opt_out import stop_mail, suppress, suppress_candidate
@@ -183,22 +184,31 @@ def _commit(runtime: Runtime, connection: str, read: Sequence[_Read]) -> set[Lan
             wins=authority.owned(runtime, connection),
         )
         plan = Plan(runtime, connection, now)
+        news = MailNews([h for _, h in fresh])
+        addresses: dict[str, str] = {}
         made: list[_Made] = []
         for one, h in fresh:
             applied = facts.apply(h)
             row = early.get(h.event.key) or _event_row(connection, one.row, h, now)
-            row.effect, row.kind = applied.effect, applied.kind
+            addresses[h.event.key] = news.place(h, applied)
+            row.effect, row.kind, row.message = applied.effect, applied.kind, news.of(h)
             made.append((row, h, applied, one))
         facts.flush()
         for row, h, applied, _ in made:
             applied.candidate = facts.standing(applied.candidate)
             row.candidate, row.application = applied.candidate, applied.application
-            _opt_outs(connection, h, applied)
+            _opt_outs(connection, h, applied, addresses[h.event.key])
         EventRow.objects.bulk_create([row for row, *_ in made if row.pk is None])
         if early:
             EventRow.objects.bulk_update(
-                early.values(), ["effect", "kind", "candidate", "application"]
+                early.values(), ["effect", "kind", "candidate", "application", "message"]
             )
+        for row, *_ in made:
+            if row.kind == EventKind.CONSENT_GIVEN and row.effect == EventEffect.APPLIED:
+                _consent(runtime, row)
+        for row, h, applied, _ in made:
+            if row.message is not None and applied.effect is EventEffect.APPLIED:
+                plan.also(take_in(row, h, row.message, now))
         placed, moves = _follow(runtime, made, facts, now)
         for row, h, applied, one in made:
             told = applied.effect is EventEffect.APPLIED and applied.candidate is not None
@@ -300,18 +310,23 @@ _OPT_OUTS = {
 }
 
 
-def _opt_outs(connection: str, heard: Heard, applied: Applied) -> None:
-    """Heard with the event, committed with the event (I5)."""
-    reason = _OPT_OUTS.get(heard.event.kind)
+def _opt_outs(connection: str, heard: Heard, applied: Applied, named: str) -> None:
+    """Heard with the event, committed with the event (I5). `named`: the address it is about."""
+    reason = _OPT_OUTS.get(applied.kind)
     if reason is None or applied.candidate is None:
         return
-    address = normal_email(heard.event.fields.get("address", ""))
+    address = named or None
     if reason is SuppressionReason.BOUNCED and address is not None:
         suppress([address], reason, source=connection, now=heard.at)
-        stop_mail(applied.candidate, reason)
+        stop_mail(applied.candidate, reason, now=heard.at)
     else:
         suppress([address] if address else [], reason, source=connection, now=heard.at)
         suppress_candidate(applied.candidate, reason, source=connection, now=heard.at)
+
+
+def _consent(runtime: Runtime, row: EventRow) -> None:
+    if row.candidate is not None:
+        give(runtime.project, row.candidate, row)
 
 
 def _finish(read: Sequence[_Read], now: datetime) -> None:

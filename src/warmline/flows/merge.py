@@ -22,11 +22,13 @@ from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.journal import Journal, take_back
 from warmline.flows.likeness import keep_apart
 from warmline.flows.opt_out import INHERITED, suppress_candidate
+from warmline.flows.wishes import fold_wishes
 from warmline.store.models import (
     Action,
     Application,
     Candidate,
     CandidateEmail,
+    Consent,
     Enrolment,
     Event,
     ExternalId,
@@ -38,6 +40,7 @@ from warmline.store.models import (
 )
 from warmline.store.queries import lock_candidate
 from warmline.store.statuses import (
+    OPEN,
     EnrolmentStatus,
     LikenessStatus,
     MessageStatus,
@@ -75,7 +78,7 @@ def fold(kept: Candidate, folded: Candidate, *, evidence: str, now: datetime) ->
     _records(kept, folded, journal, now)
     _enrolments(kept, folded, journal)
     _newest(kept, folded, journal)
-    for model in (CandidateEmail, Application, Event, IdentityKey):
+    for model in (CandidateEmail, Application, Event, IdentityKey, Consent):
         rows = list(model._default_manager.filter(candidate=folded))
         journal.update(rows, candidate_id=kept.pk)
     actions = list(Action.objects.filter(candidate=folded))
@@ -90,6 +93,7 @@ def fold(kept: Candidate, folded: Candidate, *, evidence: str, now: datetime) ->
         status=LikenessStatus.JOINED,
         decided_at=now,
     )
+    fold_wishes(kept, folded, journal, now)
     _strictest(kept, folded, journal, now)
     return Merge.objects.create(
         kept=kept, folded=folded, evidence=evidence, journal=journal.entries, merged_at=now
@@ -160,8 +164,8 @@ def _stop(enrolment: Enrolment, journal: Journal) -> None:
 
 
 def _end(enrolments: Sequence[Enrolment], why: str, journal: Journal) -> None:
-    active = [row for row in enrolments if row.status == EnrolmentStatus.ACTIVE]
-    journal.update(active, status=EnrolmentStatus.STOPPED, reason=why, next_due_at=None)
+    open_ = [row for row in enrolments if row.status in OPEN]
+    journal.update(open_, status=EnrolmentStatus.STOPPED, reason=why, next_due_at=None)
 
 
 def _hold(messages: Any, why: str, journal: Journal) -> None:
@@ -176,6 +180,7 @@ def _hold(messages: Any, why: str, journal: Journal) -> None:
             reason=why,
             claimed_by="",
             claim_until=None,
+            expires_at=None,  # it is not looked at again
         )
 
 
@@ -324,6 +329,7 @@ def _give_back(merge: Merge, records: models.QuerySet[ExternalId]) -> None:
             before = Enrolment.objects.filter(candidate=folded, sequence=enrolment.sequence)
             enrolment.candidate, enrolment.run = folded, 1 + before.count()
             enrolment.save(update_fields=["candidate", "run"])
+        Consent.objects.filter(event__in=ids).update(candidate=folded)
         Event.objects.filter(pk__in=ids).update(candidate=folded)
 
 

@@ -10,9 +10,10 @@ from datetime import datetime
 
 from django.db.models import Q
 
+from warmline.flows.consents import withdraw
 from warmline.store.models import Candidate, CandidateEmail, Enrolment, Message, Suppression
 from warmline.store.queries import lock_candidate
-from warmline.store.statuses import EnrolmentStatus, MessageStatus, SuppressionReason
+from warmline.store.statuses import OPEN, EnrolmentStatus, MessageStatus, SuppressionReason
 
 # The source of a suppression that a merge brought from another address of the same person.
 INHERITED = "merge"
@@ -35,10 +36,11 @@ def suppress_candidate(
         # For addresses that come later; the person may have none yet.
         Candidate.objects.filter(pk=candidate.pk, opted_out="").update(opted_out=reason)
         candidate.opted_out = candidate.opted_out or reason
+        withdraw(candidate, now=now)
     if reason is not None:
         addresses = CandidateEmail.objects.filter(candidate=candidate)
         suppress([row.normal for row in addresses], reason, source=source, now=now, detail=detail)
-    stop_mail(candidate, str(reason or "the record was deleted"))
+    stop_mail(candidate, str(reason or "the record was deleted"), now=now)
 
 
 def suppress_newcomers(candidate: Candidate, reason: SuppressionReason, *, now: datetime) -> None:
@@ -80,13 +82,15 @@ def suppress(
     )
 
 
-def stop_mail(candidate: Candidate, why: str) -> None:
+def stop_mail(candidate: Candidate, why: str, *, now: datetime) -> None:
     """Hold every message whose hand-over has not begun, and end the enrolments. The lock makes a
     hand-over that is about to begin wait, and then see this (PostgreSQL)."""
     lock_candidate(candidate.pk)
     Message.objects.filter(
         candidate=candidate, status__in=[MessageStatus.PLANNED, MessageStatus.CLAIMED]
-    ).update(status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None)
-    Enrolment.objects.filter(candidate=candidate, status=EnrolmentStatus.ACTIVE).update(
-        status=EnrolmentStatus.STOPPED, reason=why, next_due_at=None
+    ).update(
+        status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None, expires_at=None
+    )
+    Enrolment.objects.filter(candidate=candidate, status__in=OPEN).update(
+        status=EnrolmentStatus.STOPPED, reason=why, ended_at=now, next_due_at=None
     )

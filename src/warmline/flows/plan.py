@@ -5,29 +5,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from warmline.core.actions import ActionKind
 from warmline.core.engagement import CONFIDENCE, WHY, is_act
 from warmline.core.segments import Placement
-from warmline.core.sequences import Sequence, Step
 from warmline.core.triggers import OWN, Trigger
 from warmline.flows.batch import Applied, Heard
-from warmline.flows.pauses import Paused, paused
-from warmline.flows.placing import placements, why_not
-from warmline.flows.runtime import Lane, Runtime, act_lane, mail_lane
-from warmline.store.models import (
-    Action,
-    Application,
-    Candidate,
-    Enrolment,
-    ExternalId,
-    Message,
-)
+from warmline.flows.enrolling import Enrolling, Wish
+from warmline.flows.exits import Ending, ending, follow
+from warmline.flows.runtime import Lane, Runtime, act_lane
+from warmline.store.models import Action, ExternalId
 from warmline.store.models import Event as EventRow
-from warmline.store.statuses import ActionStatus, EnrolmentStatus, lane_of
+from warmline.store.statuses import ActionStatus, lane_of
 
 ACTION_KEY_MAX = 350  # characters: the width of the column
 # Written to the candidate's records in the ATS.
@@ -36,39 +28,26 @@ ON_RECORDS = frozenset(
 )
 
 
-@dataclass(slots=True)
-class _Wish:
-    """An enrolment that a trigger asks for."""
-
-    action: Action
-    trigger: Trigger
-    candidate: Candidate
-    application: Application | None
-    event: EventRow
-    refusal: str
-
-
 class Plan:
     def __init__(self, runtime: Runtime, connection: str, now: datetime) -> None:
         self._runtime, self._connection, self._now = runtime, connection, now
         self._actions: list[Action] = []
-        self._wishes: list[_Wish] = []
-        self._placed: dict[int, Placement] = {}
+        self._wishes: list[Wish] = []
+        self._endings: list[Ending] = []
         self._waited: list[Action] = []  # rows of before, whose trigger was paused
-        self._paused = Paused()
 
     def take_up(self, row: Action, trigger: Trigger) -> None:
         """An enrolment that waited, because its trigger was paused when it asked for it."""
         self._waited.append(row)
-        self._wishes.append(
-            _Wish(row, trigger, row.candidate, row.event.application, row.event, "")
-        )
+        self._wishes.append(Wish(row, trigger, row.candidate, row.event.application, row.event, ""))
 
     def add(self, row: EventRow, heard: Heard, applied: Applied, *, live: bool) -> None:
         """The actions of one event. `live`: it came as it happened, not by poll or import."""
         candidate = applied.candidate
         assert candidate is not None  # noqa: S101 - the caller asks only for such
         event = heard.event
+        if (over := ending(heard, applied)) is not None:
+            self._endings.append(over)
         if applied.kind is not event.kind:
             event = replace(event, kind=applied.kind)
         context = context_of(applied, heard)
@@ -92,7 +71,7 @@ class Plan:
             if trigger.do is ActionKind.SEQUENCE_ENROL:
                 refusal = "" if live else self._too_old(trigger, heard)
                 self._wishes.append(
-                    _Wish(action, trigger, candidate, applied.application, row, refusal)
+                    Wish(action, trigger, candidate, applied.application, row, refusal)
                 )
             self._actions.append(action)
 
@@ -106,11 +85,16 @@ class Plan:
             return ""
         return f"not enrolled: it happened more than {days:g} days before we heard of it"
 
+    def also(self, action: Action | None) -> None:
+        """An action that no trigger asks for."""
+        if action is not None:
+            self._actions.append(action)
+
     def write(self, placed: Mapping[int, Placement] | None = None) -> set[Lane]:
-        """Write actions, enrolments and first messages. `placed`: where candidates stand, of those
-        of whom it is known. Returns the lanes to poke."""
-        self._placed = dict(placed or {})
-        lanes = self._enrol()
+        """Write actions, enrolments and first messages, and end what these events end. `placed`:
+        where candidates stand, of those of whom it is known. Returns the lanes to poke."""
+        follow(self._runtime, self._endings, self._now)
+        lanes = Enrolling(self._runtime, self._wishes, self._now).write(placed or {})
         self._actions = self._with_records()
         if self._actions:
             Action.objects.bulk_create(self._actions)
@@ -139,96 +123,6 @@ class Plan:
             for a in self._actions
             if a.kind not in ON_RECORDS or (a.candidate_id, a.target) in there
         ]
-
-    def _enrol(self) -> set[Lane]:
-        if not self._wishes:
-            return set()
-        self._paused = paused()
-        taken = set(
-            Enrolment.objects.filter(
-                candidate__in={w.candidate.pk for w in self._wishes},
-                sequence__in={w.trigger.sequence for w in self._wishes},
-            ).values_list("candidate_id", "sequence")
-        )
-        unplaced = {w.candidate.pk for w in self._wishes} - set(self._placed)
-        self._placed |= placements(self._runtime, unplaced, self._now)
-        enrolments: list[Enrolment] = []
-        for wish in self._wishes:
-            self._decide(wish, taken, enrolments)
-        Enrolment.objects.bulk_create(enrolments)
-        first = [
-            plan_message(enrolment, loaded.steps[0], self._now, due_at=enrolment.enrolled_at)
-            for enrolment in enrolments
-            if (loaded := self._sequence(enrolment.sequence)).steps[0].day == 0
-        ]
-        Message.objects.bulk_create(first)
-        return {mail_lane(message.lane) for message in first}
-
-    def _sequence(self, name: str) -> Sequence:
-        return self._runtime.project.sequences[name].sequence
-
-    def _other_segment(self, wish: _Wish) -> str:
-        """Nobody is enrolled in a sequence that is not for their segment, and a passive lead only
-        above the line."""
-        wanted = self._runtime.project.sequences[wish.trigger.sequence].segment
-        return why_not(self._runtime, self._placed.get(wish.candidate.pk), wanted)
-
-    def _decide(
-        self, wish: _Wish, taken: set[tuple[int, str]], enrolments: list[Enrolment]
-    ) -> None:
-        action, candidate, sequence = wish.action, wish.candidate, wish.trigger.sequence
-        if self._paused.trigger(wish.trigger.name) and not wish.refusal:
-            return  # it stays planned: `flows.enrol` takes it up once the trigger goes on
-        action.finished_at = self._now
-        if wish.refusal:
-            action.status, action.reason = ActionStatus.SKIPPED, wish.refusal
-        elif (candidate.pk, sequence) in taken:
-            action.status, action.reason = ActionStatus.ALREADY_DONE, f"on {sequence} already"
-        elif refusal := self._other_segment(wish):
-            action.status, action.reason = ActionStatus.SKIPPED, refusal
-        elif candidate.do_not_contact:
-            action.status, action.reason = ActionStatus.SKIPPED, "do not contact is set"
-        elif candidate.erased_at is not None:
-            action.status, action.reason = ActionStatus.SKIPPED, "the record was deleted"
-        else:
-            taken.add((candidate.pk, sequence))
-            action.status = ActionStatus.DONE
-            enrolments.append(
-                enrolment_of(self._sequence(sequence), candidate, wish, now=action.planned_at)
-            )
-
-
-def enrolment_of(
-    sequence: Sequence, candidate: Candidate, wish: _Wish, *, now: datetime
-) -> Enrolment:
-    """The enrolment as it stands once a first step that is due at once has been planned; the tick
-    plans the later ones. A candidate without an address is enrolled too: the mail is held, and
-    let go when an address comes."""
-    at_once = sequence.steps[0].day == 0
-    following = sequence.step(2 if at_once else 1)
-    return Enrolment(
-        candidate=candidate,
-        sequence=sequence.name,
-        version=sequence.version,
-        application=wish.application,
-        event=wish.event,
-        enrolled_at=now,
-        next_step=2 if at_once else 1,
-        next_due_at=sequence.due_at(following, now) if following else None,
-        status=EnrolmentStatus.ACTIVE if following else EnrolmentStatus.FINISHED,
-    )
-
-
-def plan_message(enrolment: Enrolment, step: Step, now: datetime, *, due_at: datetime) -> Message:
-    return Message(
-        enrolment=enrolment,
-        step=step.number,
-        step_class=step.step_class,
-        candidate_id=enrolment.candidate_id,
-        planned_at=now,
-        due_at=due_at,
-        lane=lane_of(enrolment.candidate_id),
-    )
 
 
 def _action_key(trigger: str, connection: str, event_key: str) -> str:

@@ -94,9 +94,10 @@ class _Upserts:
         contacts: Mapping[int, ExternalId],
         events: Mapping[int, Event],
     ) -> None:
-        self._runtime, self._events = runtime, events
+        self._own_tags = runtime.own_tags
         self._rows = [row for row in rows if row.kind == ActionKind.CONTACT_UPSERT]
         self._together = _passes_together(self._rows)
+        self._newest = _newest(self._rows, events)
         self._archived = _archived(self._rows, contacts)
         self._theirs = authority.owned(runtime, target)
         self._held = _held(runtime, target, self._rows, contacts, self._theirs)
@@ -118,8 +119,8 @@ class _Upserts:
             one,
             self._together[row.candidate_id],
             now,
-            event=self._telling(row.candidate_id),
-            own_tags=self._runtime.own_tags,
+            event=self._newest.get(row.candidate_id),
+            own_tags=self._own_tags,
         )
         if self._theirs:
             # Until the contact is known, so is not what stands there: their fields follow.
@@ -132,14 +133,20 @@ class _Upserts:
             return Outcome(OutcomeKind.ALREADY_DONE, "the contact has these values already")
         return _core(row, one, contact, fields)
 
-    def _telling(self, candidate_id: int) -> Event | None:
-        """Of the events that a candidate's upserts in this batch are about, the newest one."""
-        mine = [
-            self._events[row.event_id]
-            for row in self._rows
-            if row.candidate_id == candidate_id and row.event_id in self._events
-        ]
-        return max(mine, key=lambda event: (event.occurred_at, event.pk or 0), default=None)
+
+def _newest(rows: Sequence[Action], events: Mapping[int, Event]) -> dict[int, Event]:
+    """Of the events that a candidate's upserts in this batch are about, the newest one, where that
+    matters."""
+    found: dict[int, Event] = {}
+    for row in rows:
+        event, before = events.get(row.event_id), found.get(row.candidate_id)
+        if event is not None and (before is None or _when(event) > _when(before)):
+            found[row.candidate_id] = event
+    return found
+
+
+def _when(event: Event) -> tuple[datetime, int]:
+    return event.occurred_at, event.pk or 0
 
 
 def _contacts(target: str, people: dict[int, Known]) -> dict[int, ExternalId]:

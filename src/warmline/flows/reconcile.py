@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from warmline.core.errors import AuthFailed, Throttled, WarmlineError
 from warmline.flows.incidents import (
@@ -41,7 +42,7 @@ def poll(
     number of records of each page. With `sleep`, a vendor that asks to wait is waited for.
     """
     connector = runtime.connectors[connection]
-    total = 0
+    total, began = 0, runtime.now()
     try:
         for stream in connector.streams():
             cursor, made = Cursor.objects.get_or_create(connection=connection, stream=stream)
@@ -74,7 +75,25 @@ def poll(
     with writing():
         keys = [f"{connection}:poll", credentials_key(connection, "read")]
         resolve(keys, "it can be read again", now=runtime.now())
+        if channel is Channel.POLL:
+            mark_fresh(connection, began)
     return total
+
+
+# What says when the last poll began that read every stream to its end: the ledger knows as much.
+_FRESH = "fresh"
+
+
+def mark_fresh(connection: str, began: datetime) -> None:
+    Cursor.objects.update_or_create(
+        connection=connection, stream=_FRESH, defaults={"read_at": began}
+    )
+
+
+def fresh_at(connection: str) -> datetime | None:
+    """How old the ledger's knowledge of this connection is at most; None: nobody has polled."""
+    row = Cursor.objects.filter(connection=connection, stream=_FRESH).first()
+    return row.read_at if row else None
 
 
 # What marks a history as read, and the cursors while it is read.
@@ -104,11 +123,12 @@ def read_history(
         if made:
             cursor.position = connector.start(now=runtime.now())
             cursor.save()
-    total = 0
+    total, began, at_once = 0, runtime.now(), True
     for stream in connector.streams():
         cursor, _ = Cursor.objects.get_or_create(
             connection=connection, stream=f"{_HISTORY}:{stream}"
         )
+        at_once = at_once and not cursor.position
         if cursor.position == _READ:
             continue
         total += _sweep(runtime, connection, stream, cursor, Channel.HISTORY, seen, sleep)
@@ -121,6 +141,8 @@ def read_history(
         Cursor.objects.update_or_create(
             connection=connection, stream=_HISTORY, defaults={"read_at": runtime.now()}
         )
+        if at_once:
+            mark_fresh(connection, began)
     return total
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from warmline.core.triggers import OWN
 from warmline.flows.pauses import paused
+from warmline.flows.quota import give_back
 from warmline.flows.runtime import Lane, Runtime
-from warmline.flows.send import settle_by_rule
+from warmline.flows.send import CLAIM_FOR, settle_by_rule
 from warmline.store.db import writing
 from warmline.store.models import Action, Alert, Delivery, Message
 from warmline.store.statuses import ActionStatus, AlertStatus, DeliveryStatus, MessageStatus
@@ -29,9 +30,7 @@ def recover(runtime: Runtime, *, alone: bool = False) -> int:
         count = Action.objects.filter(lapsed, status=ActionStatus.CLAIMED).update(
             status=ActionStatus.UNKNOWN, due_at=now, claimed_by="", claim_until=None
         )
-        count += Message.objects.filter(lapsed, status=MessageStatus.CLAIMED).update(
-            status=MessageStatus.PLANNED, claimed_by="", claim_until=None
-        )
+        count += _unclaim(Message.objects.filter(lapsed, status=MessageStatus.CLAIMED))
         # It may have arrived: rather twice than never.
         count += Alert.objects.filter(lapsed, status=AlertStatus.SENDING).update(
             status=AlertStatus.PLANNED, due_at=now, claimed_by="", claim_until=None
@@ -40,6 +39,15 @@ def recover(runtime: Runtime, *, alone: bool = False) -> int:
             settle_by_rule(runtime, message, "the process ended during the hand-over", now)
             count += 1
     return count
+
+
+def _unclaim(rows: QuerySet[Message]) -> int:
+    """Claimed and not begun: nothing was sent, and the sender's share of the day is free again."""
+    held = list(rows.values_list("sender_address", "claim_until"))
+    if not held:
+        return 0
+    give_back((sender, until - CLAIM_FOR) for sender, until in held if until is not None)
+    return int(rows.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None))
 
 
 def due_lanes(runtime: Runtime) -> set[Lane]:

@@ -35,7 +35,7 @@ def release_addressed(candidates: Sequence[Candidate], now: datetime) -> set[Lan
     for message in Message.objects.filter(held, candidate__in=ids).order_by("step"):
         by_enrolment.setdefault(message.enrolment_id, []).append(message)
     for enrolment_id, messages in by_enrolment.items():
-        lanes |= _go_on(enrolment_id, messages, now)
+        lanes |= let_go(enrolment_id, messages, now)
     actions = Action.objects.filter(
         candidate__in=ids, status=ActionStatus.REFUSED, reason=NO_ADDRESS
     )
@@ -47,7 +47,7 @@ def release_addressed(candidates: Sequence[Candidate], now: datetime) -> set[Lan
     return lanes
 
 
-def _go_on(enrolment_id: int, messages: Sequence[Message], now: datetime) -> set[Lane]:
+def let_go(enrolment_id: int, messages: Sequence[Message], now: datetime) -> set[Lane]:
     """The first held mail goes now, and what follows keeps its distance from it: nobody gets three
     letters at once."""
     late = now - messages[0].due_at

@@ -73,12 +73,19 @@ class Runtime:
     channels: Mapping[str, Channel] = field(default_factory=dict)  # that alerts leave by
     pages_url: str = ""  # where the operator's pages answer; empty: nobody serves them here
     watched_at: datetime | None = None
+    waiting_looked_at: datetime | None = None
     watching_since: datetime | None = None
     strangers: Quiet = field(default_factory=Quiet)
     live: set[str] = field(default_factory=set)  # tokens of the batches in hand
     # By connection: failed tries, and until when its hints wait; when a paced poll goes on.
     hints_wait: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     poll_again_s: dict[str, float] = field(default_factory=dict)
+    # Connections that are to be polled at once, where the engine polls (`flows.fresh`).
+    poll_now: set[str] = field(default_factory=set)
+    engine_polls: bool = False
+    fresh_tried_at: dict[str, datetime] = field(default_factory=dict)
+    looked_again_at: datetime | None = None  # at what is held (`flows.holds`)
+    warmed: dict[str, int] = field(default_factory=dict)  # by sender (`flows.quota`)
 
     @property
     def own_tags(self) -> frozenset[str]:
@@ -90,6 +97,12 @@ class Runtime:
             if hasattr(connector, "own_tags"):
                 names |= connector.own_tags()
         return frozenset(name.casefold() for name in names)
+
+    def wait_s(self, connection: str) -> float:
+        """How many seconds the vendor is better left alone for: of a connector that keeps count
+        (`wait_s`); any other says so when it is called."""
+        connector = self.connectors[connection]
+        return float(connector.wait_s()) if hasattr(connector, "wait_s") else 0.0
 
     @contextmanager
     def claiming(self) -> Iterator[str]:
@@ -110,6 +123,11 @@ class Runtime:
             if capability in self.manifests[name].capabilities
         ]
 
+    def segment_of(self, sequence: str) -> Segment | None:
+        """Whom a sequence is for; None where it is gone from the files."""
+        loaded = self.project.sequences.get(sequence)
+        return loaded.segment if loaded else None
+
     def close(self) -> None:
         """Close the connectors' open connections."""
         for connector in self.connectors.values():
@@ -127,9 +145,12 @@ def build(
     *,
     now: Callable[[], datetime] = utc_now,
     chance: Callable[[], float] = random.random,
+    make: Callable[[Manifest, Options], Any] = make,
+    alerts: bool = True,
 ) -> Runtime:
     """Make every connector of the project. Raises ConfigError for an unknown one, an unknown or
-    missing setting, a secret written into the file, and for work that a connection cannot do."""
+    missing setting, a secret written into the file, and for work that a connection cannot do.
+    `make` may put something else in the place of a connector; without `alerts` nobody is told."""
     found = manifests()
     connectors: dict[str, Any] = {}
     used: dict[str, Manifest] = {}
@@ -167,7 +188,8 @@ def build(
         project=project, connectors=connectors, manifests=used, now=now, chance=chance
     )
     _check_work(runtime)
-    runtime.channels = channels_of(project, connectors, now)
+    if alerts:
+        runtime.channels = channels_of(project, connectors, now)
     return runtime
 
 

@@ -25,11 +25,11 @@ from warmline.ports import Channel, Received
 from warmline.store.db import writing
 from warmline.store.models import Candidate, Delivery, Segmentation
 from warmline.store.models import Event as EventRow
+from warmline.store.queries import keep_placements
 from warmline.store.statuses import DeliveryStatus, EventEffect
 
 BATCH = 500
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-_PLACED = ("segment", "rule", "evidence", "since", "placed_at", "next_at", "score", "moves")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +86,15 @@ def _write(
     if gone:
         Segmentation.objects.filter(pk__in=gone).update(next_at=NEVER)
     moves: list[Move] = []
-    made: list[Segmentation] = []
-    changed: list[Segmentation] = []
+    changed: list[tuple[int, Placement, int]] = []
     for pk, placement in placed.items():
         row = rows.get(pk)
         before = row.segment if row else ""
-        if row is None:
-            row = Segmentation(candidate_id=pk, moves=0)
-            made.append(row)
-        elif again or not _stands(row, placement):
-            changed.append(row)
-        if before != placement.segment:
-            row.moves += 1
-            row.since = now
-        moves.append(Move(pk, before, placement, row.moves))
-        row.segment, row.rule = placement.segment, placement.rule
-        row.evidence = asdict(placement.evidence)
-        row.placed_at, row.next_at, row.score = now, placement.next_at, placement.score
-    Segmentation.objects.bulk_create(made)
-    Segmentation.objects.bulk_update(changed, _PLACED)
+        number = (row.moves if row else 0) + (before != placement.segment)
+        if row is None or again or not _stands(row, placement):
+            changed.append((pk, placement, number))
+        moves.append(Move(pk, before, placement, number))
+    keep_placements(changed, now)
     return moves
 
 

@@ -7,22 +7,24 @@ does, together with the answer of the one before: a kill leaves at most one unkn
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from django.db.models import Q
 
 from warmline.config.project import UnknownRule
 from warmline.core.candidates import masked
 from warmline.core.errors import AuthFailed, WarmlineError
-from warmline.core.events import ApplicationStatus, StageKind
 from warmline.core.mail import MailError
 from warmline.core.outcomes import Outcome, OutcomeKind
-from warmline.core.policy import NO_ADDRESS, OVERDUE, CandidateState, hold_reason
+from warmline.core.policy import CandidateState, Hold, HoldCode, hold, later
 from warmline.core.retries import backoff_s, given_up
-from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
-from warmline.flows.compose import compose
+from warmline.flows.compose import compose, sender
 from warmline.flows.fields import Known, known
+from warmline.flows.fresh import read_again
+from warmline.flows.holds import keep
 from warmline.flows.incidents import (
     credentials_key,
     credentials_refused,
@@ -32,19 +34,31 @@ from warmline.flows.incidents import (
 from warmline.flows.opt_out import stop_mail, suppress
 from warmline.flows.pauses import of as paused_of
 from warmline.flows.pauses import paused
-from warmline.flows.release import no_address_incident
+from warmline.flows.quota import Quota, give_back
 from warmline.flows.runtime import Runtime
+from warmline.flows.standing import Standing, hours_of, standing, standing_now, topic_of
 from warmline.ports import Envelope, MailSession
 from warmline.store.db import writing
-from warmline.store.models import Enrolment, Message, Segmentation, Suppression
-from warmline.store.queries import present
+from warmline.store.models import Message
+from warmline.store.queries import begin_sending, was_handed_off
 from warmline.store.statuses import MessageStatus, SuppressionReason
 
 log = logging.getLogger("warmline.send")
 
-BATCH = 20
+BATCH = 40
 CLAIM_FOR = timedelta(seconds=180)
 _TROUBLE = "mail:trouble"
+
+
+@dataclass(slots=True)
+class _Claim:
+    """What was claimed at once: the messages, and how their people stood."""
+
+    at: datetime
+    messages: list[Message]
+    people: dict[int, Known]
+    standing: Standing
+    full: bool = False  # there may be more
 
 
 @dataclass(slots=True)
@@ -52,6 +66,9 @@ class _Ready:
     message: Message
     envelope: Envelope
     sequence: str
+    topic: str
+    state: CandidateState
+    claimed_at: datetime
 
 
 class Post:
@@ -74,22 +91,12 @@ class Post:
 
     def _drain(self, lanes: Collection[int], token: str) -> bool:
         runtime = self._runtime
-        claimed, people, full = _claim(runtime, lanes, token)
-        ready = [
-            r
-            for message in claimed
-            if (
-                r := _compose(
-                    runtime,
-                    message,
-                    message.enrolment,
-                    people[message.candidate_id],
-                )
-            )
-        ]
+        stale = read_again(runtime, sorted(lanes), runtime.now())
+        claim = _claim(runtime, lanes, token, stale)
+        ready = [one for m in claim.messages if (one := _compose(runtime, m, claim))]
         if ready:
             self._hand_over(ready, token)
-        return full
+        return claim.full
 
     def _hand_over(self, ready: list[_Ready], token: str) -> None:
         runtime = self._runtime
@@ -119,12 +126,10 @@ class Post:
                 _record(runtime, token, *answered)
 
 
-def _claim(
-    runtime: Runtime, lanes: Collection[int], token: str
-) -> tuple[list[Message], dict[int, Known], bool]:
+def _claim(runtime: Runtime, lanes: Collection[int], token: str, stale: Hold | None) -> _Claim:
     """Up to BATCH due messages that the policy lets go now, ours; the others are held. The policy
-    reads present state in the very transaction of the claim (I5, I11). True where there may be
-    more."""
+    reads present state in the very transaction of the claim (I5, I11). `stale`: what holds nurture
+    mail of which the ATS could not be asked."""
     now = runtime.now()
     with writing():
         waiting = Message.objects.select_for_update(of=("self",), skip_locked=True).filter(
@@ -133,128 +138,88 @@ def _claim(
         going_on = paused().messages(waiting, runtime.project.file.mail.connection)
         due = list(going_on.select_related("enrolment").order_by("due_at", "id")[:BATCH])
         if not due:
-            return [], {}, False
+            return _Claim(now, [], {}, Standing())
         people = known(m.candidate_id for m in due)
-        states = _states(runtime, people)
-        going: list[Message] = []
+        nurtured = {m.candidate_id for m in due if m.step_class == StepClass.MARKETING}
+        found = standing(runtime, people, now, nurtured=nurtured)
+        claim = _Claim(now, [], people, found, len(due) == BATCH)
+        senders = {pk: sender(runtime.project, one)[1] for pk, one in people.items()}
+        quota = Quota.of(runtime, set(senders.values()), now)
         for message in due:
-            reason = hold_reason(
-                StepClass(message.step_class),
-                states[message.candidate_id],
-                for_segment=_whom(runtime, message),
-                due_at=message.due_at,
-                now=now,
+            held = _held(runtime, message, claim.standing, stale, now) or _over(
+                runtime, message, senders[message.candidate_id], quota, claim.standing
             )
-            if reason:
-                _hold(message, MessageStatus.PLANNED, reason, now)
-            else:
-                going.append(message)
-        Message.objects.filter(pk__in=[m.pk for m in going], status=MessageStatus.PLANNED).update(
-            status=MessageStatus.CLAIMED, claimed_by=token, claim_until=now + CLAIM_FOR
-        )
-    return going, people, len(due) == BATCH
+            if held:
+                keep(runtime, message, MessageStatus.PLANNED, held, now)
+                continue
+            message.sender_address = senders[message.candidate_id]
+            quota.take(message.sender_address)
+            if message.step_class == StepClass.MARKETING:
+                state = claim.standing.states[message.candidate_id]
+                claim.standing.states[message.candidate_id] = replace(
+                    state, sent=(*state.sent, now)
+                )
+            claim.messages.append(message)
+        quota.keep()
+        _take(claim.messages, token, now)
+    return claim
 
 
-def _whom(runtime: Runtime, message: Message) -> Segment | None:
-    """The segment that the message's sequence is for."""
-    loaded = runtime.project.sequences.get(message.enrolment.sequence)
-    return loaded.segment if loaded else None
-
-
-def _states(runtime: Runtime, people: dict[int, Known]) -> dict[int, CandidateState]:
-    """What the policy looks at. An address that bounced is no address: `Known.emails` is left
-    with those that may be written to."""
-    addresses = [email for one in people.values() for email in one.emails]
-    rows = Suppression.objects.filter(address__in=addresses)
-    suppressed = {row.address: (row.reason, row.source) for row in rows}
-    segments = Segmentation.objects.in_bulk(list(people))
-    rules, now = runtime.project.segment_rules, runtime.now()
-    states: dict[int, CandidateState] = {}
-    for candidate_id, one in people.items():
-        row = segments.get(candidate_id)
-        told = [(e, *suppressed.get(e, ("", ""))) for e in one.emails]
-        states[candidate_id], one.emails = _state(
-            told,
-            do_not_contact=one.candidate.do_not_contact,
-            merged=one.candidate.merged_into_id is not None,
-            erased=one.candidate.erased_at is not None,
-            nurture_hold=rules.nurture_hold(row.segment, row.score, row.placed_at, now=now)
-            if row
-            else "",
-            candidacies=[(a.status, a.stage.kind if a.stage else None) for a in one.applications],
-        )
-    return states
-
-
-def _state(
-    addresses: Iterable[tuple[str, str, str]],
-    *,
-    do_not_contact: bool,
-    merged: bool,
-    erased: bool,
-    nurture_hold: str,
-    candidacies: Iterable[tuple[str, str | None]],
-) -> tuple[CandidateState, list[str]]:
-    """The state, and the addresses that may be written to, preferred first. `addresses`: each
-    with the reason and the source of its suppression. No from the person, on any address, is no;
-    a dead mailbox speaks only for itself."""
-    told = list(addresses)
-    usable = [e for e, reason, _ in told if not reason]
-    said_no = [
-        f"{reason} ({source})"
-        for _, reason, source in told
-        if reason and reason != SuppressionReason.BOUNCED
-    ]
-    bounced = "bounced" if told and not usable else ""
-    state = CandidateState(
-        has_address=bool(told),
-        suppressed=said_no[0] if said_no else bounced,
-        do_not_contact=do_not_contact,
-        merged=merged,
-        erased=erased,
-        nurture_hold=nurture_hold,
-        applications=[
-            (ApplicationStatus(status), StageKind(kind) if kind else None)
-            for status, kind in candidacies
-        ],
-    )
-    return state, usable
-
-
-def _hold(message: Message, was: MessageStatus, reason: str, now: datetime) -> None:
-    held = Message.objects.filter(pk=message.pk, status=was).update(
-        status=MessageStatus.HELD, reason=reason, claimed_by="", claim_until=None
-    )
-    if not held or reason not in _TOLD:
-        return
-    key, hint = _TOLD[reason]
-    open_incident(
-        key or no_address_incident(message.candidate_id),
-        reason,
+def _held(
+    runtime: Runtime, message: Message, found: Standing, stale: Hold | None, now: datetime
+) -> Hold | None:
+    state = found.states[message.candidate_id]
+    held = hold(
+        StepClass(message.step_class),
+        state,
+        for_segment=runtime.segment_of(message.enrolment.sequence),
+        topic=topic_of(runtime, message, message.enrolment),
+        due_at=message.due_at,
         now=now,
-        trigger="mail",
-        record=f"candidate {message.candidate_id}",
-        candidate_id=message.candidate_id,
-        hint=hint,
+        rules=runtime.project.file.policy.rules,
+        fit=hours_of(runtime, message.enrolment.sequence, state),
     )
+    return held or (stale if message.step_class == StepClass.MARKETING else None)
 
 
-# Holds that somebody must hear of: the incident's key (empty: the candidate's own) and the hint.
-_TOLD = {
-    OVERDUE: ("mail:overdue", "look at them; `warmline settle MESSAGE --send` lets one go"),
-    NO_ADDRESS: (
-        "",
-        "add an address in the ATS: the update brings it here, and the rest follows",
-    ),
-}
+def _over(
+    runtime: Runtime, message: Message, address: str, quota: Quota, found: Standing
+) -> Hold | None:
+    """Whether enough has left from this sender today. It goes on tomorrow, when that is no quiet
+    hour."""
+    if message.step_class != StepClass.MARKETING or not (words := quota.full(address)):
+        return None
+    zone = found.states[message.candidate_id].zone
+    quiet = runtime.project.file.policy.rules.quiet
+    return later(Hold(HoldCode.SENDER, words, quota.tomorrow), quiet=quiet, zone=zone)
 
 
-def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Known) -> _Ready | None:
+def _take(messages: Collection[Message], token: str, now: datetime) -> None:
+    """Ours, with the sender whose share of the day it took."""
+    by_sender: dict[str, list[int]] = {}
+    for message in messages:
+        by_sender.setdefault(message.sender_address, []).append(message.pk)
+    for address, ids in by_sender.items():
+        Message.objects.filter(pk__in=ids, status=MessageStatus.PLANNED).update(
+            status=MessageStatus.CLAIMED,
+            claimed_by=token,
+            claim_until=now + CLAIM_FOR,
+            sender_address=address,
+        )
+
+
+def _compose(runtime: Runtime, message: Message, claim: _Claim) -> _Ready | None:
     """The mail; None where none can be made: the message is held, and its neighbours go on."""
-    now = runtime.now()
+    now, enrolment, one = runtime.now(), message.enrolment, claim.people[message.candidate_id]
     try:
-        envelope = compose(runtime.project, message, enrolment, one, now)
-        return _Ready(message, envelope, enrolment.sequence)
+        return _Ready(
+            message,
+            compose(runtime.project, message, enrolment, one, now),
+            enrolment.sequence,
+            topic_of(runtime, message, enrolment),
+            claim.standing.states[message.candidate_id],
+            claim.at,
+        )
     except MailError as error:
         why = str(error)
     except LookupError:
@@ -264,8 +229,9 @@ def _compose(runtime: Runtime, message: Message, enrolment: Enrolment, one: Know
         why = f"the mail could not be made: {type(error).__name__}"
     with writing():
         Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED).update(
-            status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None
+            status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None, expires_at=None
         )
+        give_back([(message.sender_address, claim.at)])
         open_incident(
             f"message:{message.pk}",
             why,
@@ -283,41 +249,42 @@ def _begin(runtime: Runtime, item: _Ready, token: str) -> bool:
     """From here on a lost answer leaves doubt. The last look: False where the message was taken
     back, where the policy says no by now, where it is paused, or where the address is another."""
     now, message = runtime.now(), item.message
-    seen = present(message.candidate_id)
-    state, usable = _state(
-        seen.addresses,
-        do_not_contact=seen.do_not_contact,
-        merged=seen.merged,
-        erased=seen.erased,
-        nurture_hold=runtime.project.segment_rules.nurture_hold(
-            seen.segment, seen.score, seen.placed_at, now=now
-        ),
-        candidacies=seen.candidacies,
-    )
-    mine = Message.objects.filter(pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token)
-    reason = hold_reason(
+    state, usable, seen = standing_now(runtime, message, item.state, now)
+    held = hold(
         StepClass(message.step_class),
         state,
-        for_segment=_whom(runtime, message),
+        for_segment=runtime.segment_of(item.sequence),
+        topic=item.topic,
         due_at=message.due_at,
         now=now,
+        rules=runtime.project.file.policy.rules,
+        fit=hours_of(runtime, item.sequence, state),
     )
-    if reason:
-        _hold(message, MessageStatus.CLAIMED, reason, now)
-        return False
+    begun = False
     mail = runtime.project.file.mail.connection
-    waits = paused_of(seen.pauses).sequence(item.sequence, mail)
-    if waits or usable[0] != item.envelope.recipient_address:
-        mine.update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
-        return False
-    return bool(
-        mine.update(
-            status=MessageStatus.SENDING,
-            sending_at=now,
-            claim_until=now + CLAIM_FOR,
-            to_address=item.envelope.recipient_address,
+    if held:
+        keep(runtime, message, MessageStatus.CLAIMED, held, now)
+    elif (
+        paused_of(seen.pauses).sequence(item.sequence, mail)
+        or usable[0] != item.envelope.recipient_address
+    ):
+        Message.objects.filter(
+            pk=message.pk, status=MessageStatus.CLAIMED, claimed_by=token
+        ).update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
+    else:
+        begun = begin_sending(
+            message.pk,
+            token,
+            address=item.envelope.recipient_address,
+            now=now,
+            until=now + CLAIM_FOR,
+            subject=message.subject,
+            values=message.values,
+            segment=seen.segment,
         )
-    )
+    if not begun:
+        give_back([(message.sender_address, item.claimed_at)])
+    return begun
 
 
 def _send(session: MailSession, envelope: Envelope) -> Outcome:
@@ -336,13 +303,16 @@ def _release(token: str, items: Collection[_Ready]) -> None:
             status=MessageStatus.CLAIMED,
             claimed_by=token,
         ).update(status=MessageStatus.PLANNED, claimed_by="", claim_until=None)
+        give_back((item.message.sender_address, item.claimed_at) for item in items)
 
 
 def _record(runtime: Runtime, token: str, item: _Ready, outcome: Outcome) -> None:
     """The server's answer, by compare-and-swap. The caller holds the transaction."""
     now, message = runtime.now(), item.message
+    if outcome.kind in (OutcomeKind.LATER, OutcomeKind.REFUSED):
+        give_back([(message.sender_address, item.claimed_at)])
     if outcome.kind in (OutcomeKind.DONE, OutcomeKind.ALREADY_DONE):
-        _move(token, message, MessageStatus.HANDED_OFF, handed_off_at=now)
+        was_handed_off(message.pk, token, now=now, provider_id=outcome.external_id[:200])
         if message.attempts or message.reason:
             credentials = credentials_key(runtime.project.file.mail.connection, "write")
             keys = [_TROUBLE, credentials, f"message:{message.pk}"]
@@ -417,7 +387,7 @@ def _refused(runtime: Runtime, token: str, item: _Ready, outcome: Outcome, now: 
             now=now,
             detail=outcome.reason,
         )
-        stop_mail(message.candidate, "bounced")
+        stop_mail(message.candidate, "bounced", now=now)
     open_incident(
         f"message:{message.pk}",
         f"mail to {masked(address)} was refused for good: {outcome.reason}",
@@ -442,6 +412,15 @@ def settle_by_rule(runtime: Runtime, message: Message, reason: str, now: datetim
         pk=message.pk, status__in=[MessageStatus.SENDING, MessageStatus.CLAIMED]
     )
     free = {"claimed_by": "", "claim_until": None}
+    evidence = Q(delivered_at__isnull=False) | Q(bounced_at__isnull=False)
+    if rows.filter(evidence).update(
+        status=MessageStatus.HANDED_OFF,
+        handed_off_at=message.sending_at or now,
+        settled_by="evidence: it was told of before",
+        reason=reason,
+        **free,
+    ):
+        return
     if rule is UnknownRule.ASSUME_ARRIVED:
         rows.update(
             status=MessageStatus.HANDED_OFF,

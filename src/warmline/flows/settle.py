@@ -13,8 +13,11 @@ from warmline.store.db import writing
 from warmline.store.models import Message
 from warmline.store.statuses import MessageStatus
 
-# What a person may decide about: no answer came, our rule held it, or the server refused it.
-OPEN = (MessageStatus.UNKNOWN, MessageStatus.HELD, MessageStatus.REFUSED)
+# What a person may decide about: no answer came, our rule held it until it may have
+# lapsed, or the server refused it.
+OPEN = (
+    MessageStatus.UNKNOWN, MessageStatus.HELD, MessageStatus.REFUSED, MessageStatus.EXPIRED,
+)  # fmt: skip
 
 
 def waiting_for_a_word() -> list[Message]:
@@ -41,6 +44,7 @@ def settle(message_id: int, *, arrived: bool, who: str, now: datetime) -> Messag
                 planned_at=now,
                 due_at=now,
                 attempts=0,
+                expires_at=None,
                 settled_by=who[:64],
             )
         message = Message.objects.filter(pk=message_id).first()

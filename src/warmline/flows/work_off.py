@@ -1,11 +1,19 @@
-"""Actions that wait for one connection, carried out in this thread at the pace that the vendor
-allows: for verbs that write a whole history."""
+"""Actions that wait for one connection, carried out at the pace that the vendor allows: for verbs
+that write a whole history.
+
+A vendor takes a good part of a second to write a batch, and counts calls, not answers: one call
+after the other never comes near its rate. So several threads may each have one under way. Each has
+lanes of its own, as in the engine: the work of one candidate stays one after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
+from queue import SimpleQueue
 
+from django.db import connections
 from django.db.models import Min, QuerySet
 
 from warmline.flows import act
@@ -28,21 +36,24 @@ def work_off(
     sleep: Callable[[float], None],
     told: Callable[[int], None] = lambda left: None,
     count: Callable[[], int] | None = None,
+    threads: int = 1,
 ) -> int:
     """Until none of `waiting` is left, nothing more can be done for now (the other side is away,
     they are paused), or somebody stopped us. Returns how many still wait; `told` hears it on the
-    way. The caller runs this ledger alone."""
+    way. One of `threads` is this one, if it is the only one. The caller runs this ledger alone."""
     how_many = count or (lambda: waiting.all().count())
     size = runtime.connectors[connection].batch_max()
     recover(runtime, alone=True)  # what a killed runner held
     left, moved_at = how_many(), runtime.now()
     while not runtime.stopping.is_set():
         before, about = left, left
-        while act.drain(runtime, connection, range(LANES)):
+
+        def batch_done() -> None:
+            nonlocal about
             about = max(0, about - size)  # counted anew when the batches run dry
             told(about)
-            if runtime.stopping.is_set():
-                break
+
+        _drain(runtime, connection, threads, sleep, batch_done)
         left = how_many()
         told(left)
         if left < before:
@@ -52,5 +63,73 @@ def work_off(
             return left
         due = going.aggregate(due=Min("due_at"))["due"]
         if due is not None:
-            sleep(min(max((due - runtime.now()).total_seconds(), 0.05), SLEEP_S_MAX))
+            wait_s = max((due - runtime.now()).total_seconds(), runtime.wait_s(connection), 0.05)
+            sleep(min(wait_s, SLEEP_S_MAX))
     return how_many()
+
+
+def _drain(
+    runtime: Runtime,
+    connection: str,
+    threads: int,
+    sleep: Callable[[float], None],
+    batch_done: Callable[[], None],
+) -> None:
+    """All that is due. `batch_done` is called in this thread, whichever did the batch."""
+    if threads == 1:
+        for _ in _batches(runtime, connection, range(LANES), runtime.stopping, sleep):
+            batch_done()
+        return
+    stop = threading.Event()
+    said: SimpleQueue[bool | BaseException] = SimpleQueue()  # done one; that was all; failed
+
+    def work(lanes: Collection[int]) -> None:
+        end: bool | BaseException = False
+        try:
+            for _ in _batches(runtime, connection, lanes, stop, sleep):
+                said.put(True)
+        except BaseException as error:
+            end = error
+        finally:
+            connections.close_all()
+            said.put(end)
+
+    for number in range(threads):
+        # Daemons: a second Ctrl-C breaks off at once, and the next run takes up what was claimed.
+        share = range(number, LANES, threads)
+        threading.Thread(
+            target=work, args=(share,), name=f"{connection}-{number}", daemon=True
+        ).start()
+    running, failed = threads, None
+    while running:
+        word = said.get()
+        if word is True:
+            batch_done()
+            continue
+        running -= 1
+        if isinstance(word, BaseException):
+            failed = failed or word
+            stop.set()
+    if failed is not None:
+        raise failed
+
+
+def _batches(
+    runtime: Runtime,
+    connection: str,
+    lanes: Collection[int],
+    stop: threading.Event,
+    sleep: Callable[[float], None],
+) -> Iterator[None]:
+    """One item a full batch that was carried out, until these lanes are dry or somebody stops. A
+    short wait for the vendor's pace is waited for here, before anything is claimed: what was
+    claimed and refused would have to be put off row by row."""
+    more = True
+    while more and not (stop.is_set() or runtime.stopping.is_set()):
+        wait_s = runtime.wait_s(connection)
+        if wait_s > SLEEP_S_MAX:
+            return
+        if wait_s > 0:
+            sleep(wait_s)
+        elif more := act.drain(runtime, connection, lanes):
+            yield

@@ -46,9 +46,10 @@ def prepared(
 ) -> CoreAction | Outcome:
     """What the connector is asked to do, or the outcome where there is nothing to ask."""
     kind = ActionKind(row.kind)
-    if one.candidate.erased_at is not None:
-        return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
     if kind is not ActionKind.CONTACT_OPT_OUT:
+        # A no is written even so: the ATS forgot the person, and their contact still gets mail.
+        if one.candidate.erased_at is not None:
+            return Outcome(OutcomeKind.SKIPPED, "the candidate's record was deleted")
         contact = None
         if not records:
             return Outcome(OutcomeKind.SKIPPED, "no record there to write to")

@@ -26,6 +26,7 @@ import httpx
 from warmline import __version__
 from warmline.core.errors import AuthFailed, Malformed, Refused, Throttled, Unreachable, Unsure
 from warmline.kit.exchange import note
+from warmline.kit.pace import Window
 from warmline.kit.redaction import ADDRESS, TOKENS
 
 TIMEOUT_S = 20.0
@@ -58,6 +59,7 @@ class Door:
         self._hosts = frozenset((scheme, host.lower()) for host in (netloc, *other_hosts))
         self._now = now
         self._blocked_until = 0.0
+        self._window = Window()
         self._lock = threading.Lock()
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 5.0)),
@@ -70,6 +72,14 @@ class Door:
 
     def close(self) -> None:
         self._client.close()
+
+    def wait_s(self) -> float:
+        """How many seconds the vendor is better left alone for, so that it need not say so: 0 where
+        a call may be made now. For who has much to write and can wait before it begins."""
+        with self._lock:
+            now = self._seconds()
+            asked_s = self._blocked_until - now
+            return max(asked_s if asked_s <= WAIT_S_MAX else 0.0, self._window.full_s(now), 0.0)
 
     def call(
         self,
@@ -176,6 +186,11 @@ class Door:
     def _note_limits(self, answer: httpx.Response) -> None:
         """Stop before the vendor has to say so: its own headers tell when nothing is left."""
         headers = answer.headers
+        if limit := headers.get("x-hubspot-ratelimit-max", ""):
+            interval_ms = headers.get("x-hubspot-ratelimit-interval-milliseconds", "10000")
+            interval_s = _bounded(_number(interval_ms, FALLBACK_WAIT_S * 1000) / 1000)
+            with self._lock:
+                self._window.answered(self._seconds(), int(_number(limit, 0)), interval_s)
         if headers.get("x-ratelimit-remaining") == "0":
             self._block(_reset_s(headers, self._seconds()))
         elif headers.get("x-hubspot-ratelimit-remaining") == "0":

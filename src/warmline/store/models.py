@@ -352,9 +352,8 @@ class SequenceVersion(models.Model):
 
 
 class Enrolment(models.Model):
-    """A candidate on a sequence. `version` is that of the files it began with, `variant` the arm
-    of its experiment. Where the sequence lives in the CRM, `target` is the connection and
-    `external_id` what it is called there."""
+    """A candidate on a sequence. `version` is that of the files it began with. Where the sequence
+    lives in the CRM, `target` is the connection and `external_id` what it is called there."""
 
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="enrolments")
     sequence = models.CharField(max_length=64)
@@ -368,7 +367,6 @@ class Enrolment(models.Model):
     next_due_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True, default="")
     ended_at = models.DateTimeField(null=True)
-    variant = models.CharField(max_length=32, blank=True, default="")
     target = models.CharField(max_length=64, blank=True, default="")
     external_id = models.CharField(max_length=128, blank=True, default="")
 
@@ -381,7 +379,17 @@ class Enrolment(models.Model):
                 fields=["next_due_at"],
                 condition=Q(status=EnrolmentStatus.ACTIVE.value),
                 name="enrolment_due",
-            )
+            ),
+            models.Index(
+                fields=["candidate"],
+                condition=Q(status=EnrolmentStatus.WAITING.value),
+                name="enrolment_waiting",
+            ),
+            models.Index(
+                fields=["target", "id"],
+                condition=Q(status=EnrolmentStatus.ACTIVE.value) & ~Q(target=""),
+                name="enrolment_hosted",
+            ),
         ]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import connection
@@ -13,14 +13,17 @@ from django.db import connection
 from warmline.core.engagement import Act, is_act
 from warmline.core.events import EventKind
 from warmline.core.segments import STAGE_ORDER, Evidence, History, Placement
+from warmline.store.statuses import MessageStatus
 
 # Asked once a mail, in the transaction that commits the beginning of its hand-over. By the ORM
 # this would be six queries and a millisecond and a half of every mail's budget of eight.
 _PERSON = """
 SELECT c.do_not_contact, c.erased_at IS NOT NULL, c.merged_into_id IS NOT NULL,
-       e.normal, s.reason, s.source, g.segment, g.score, g.placed_at
+       e.normal, s.reason, s.source, g.segment, g.score, g.placed_at,
+       p.paused_until, p.days_between, p.topics_off
 FROM warmline_candidate c
 LEFT JOIN warmline_segmentation g ON g.candidate_id = c.id
+LEFT JOIN warmline_preference p ON p.candidate_id = c.id
 LEFT JOIN warmline_candidateemail e ON e.candidate_id = c.id
 LEFT JOIN warmline_suppression s ON s.address = e.normal
 WHERE c.id = %s
@@ -34,6 +37,19 @@ LEFT JOIN warmline_stage s ON s.id = a.stage_id
 WHERE a.candidate_id = %s
 UNION ALL
 SELECT 1, scope, name FROM warmline_pause WHERE until IS NULL
+"""
+# A nurture mail that left, or may have.
+LEFT = (MessageStatus.SENDING, MessageStatus.HANDED_OFF, MessageStatus.UNKNOWN)
+# By the index on the candidate: one person has few messages.
+_SENT = """
+SELECT m.sending_at FROM warmline_message m
+JOIN warmline_candidate c ON c.id = m.candidate_id
+WHERE (c.id = %s OR c.merged_into_id = %s) AND m.step_class = 'marketing'
+  AND m.status IN ('sending', 'handed_off', 'unknown') AND m.sending_at > %s
+"""
+_ADD_MAILS = """
+INSERT INTO warmline_senderday (name, day, mails) VALUES {rows}
+ON CONFLICT (name, day) DO UPDATE SET mails = warmline_senderday.mails + excluded.mails
 """
 # PostgreSQL only: an opt-out locks the same row, so that one of the two goes first and the other
 # sees what it did. SQLite has one writer anyway.
@@ -55,6 +71,9 @@ class Present:
     segment: str
     score: float
     placed_at: datetime | None
+    paused_until: datetime | None
+    days_between: int
+    topics_off: tuple[str, ...]
 
 
 def lock_candidate(candidate_id: int) -> None:
@@ -82,7 +101,18 @@ def present(candidate_id: int) -> Present:
         segment=rows[0][6] or "",
         score=rows[0][7] or 0.0,
         placed_at=_moment(rows[0][8]) if rows[0][8] else None,
+        paused_until=_moment(rows[0][9]) if rows[0][9] else None,
+        days_between=rows[0][10] or 0,
+        topics_off=tuple(_json(rows[0][11]) or ()),
     )
+
+
+def sent_since(candidate_id: int, since: datetime) -> list[datetime]:
+    """When nurture mails left for this person after `since`."""
+    moment = connection.ops.adapt_datetimefield_value(since)
+    with connection.cursor() as cursor:
+        cursor.execute(_SENT, [candidate_id, candidate_id, moment])
+        return [_moment(at) for (at,) in cursor.fetchall()]
 
 
 # Asked once a claimed batch, by the partial index `pause_once`: a handful of rows are open at most.
@@ -147,7 +177,7 @@ def histories(
         cursor.execute(_ACTS.format(where=where.format(id="candidate_id")), args)
         for candidate_id, word, at, fields in cursor.fetchall():
             kind = EventKind(word)
-            told = json.loads(fields) if isinstance(fields, str) else fields
+            told = _json(fields)
             if is_act(kind, told):
                 acts.setdefault(candidate_id, []).append(Act(kind, _moment(at)))
         greatest = _GREATEST[connection.vendor]
@@ -192,6 +222,63 @@ def keep_placements(placed: Sequence[tuple[int, Placement, int]], now: datetime)
         rows.append((pk, one.segment, one.rule, text, at, at, next_at, one.score, number))
     with connection.cursor() as cursor:
         cursor.executemany(_KEEP, rows)
+
+
+# Asked twice a mail, in the transaction between two hand-overs: by the ORM they take longer than
+# the database does.
+_BEGIN = """
+UPDATE warmline_message
+SET status = 'sending', sending_at = %s, claim_until = %s, to_address = %s,
+    subject = %s, "values" = %s, segment = %s
+WHERE id = %s AND status = 'claimed' AND claimed_by = %s
+"""
+_HANDED_OFF = """
+UPDATE warmline_message
+SET status = 'handed_off', handed_off_at = %s, provider_id = %s, claimed_by = '',
+    claim_until = NULL
+WHERE id = %s AND claimed_by = %s
+"""
+
+
+def begin_sending(
+    message_id: int,
+    token: str,
+    *,
+    address: str,
+    now: datetime,
+    until: datetime,
+    subject: str,
+    values: Mapping[str, object] | None,
+    segment: str,
+) -> bool:
+    """From here on a lost answer leaves doubt. False where the message is not ours any more.
+    `subject` and `values` are what the letter says, kept so that it can be shown again."""
+    stamp = connection.ops.adapt_datetimefield_value
+    filled = None if values is None else json.dumps(values)
+    said = [stamp(now), stamp(until), address, subject, filled, segment]
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, [*said, message_id, token])
+        return bool(cursor.rowcount)
+
+
+def was_handed_off(message_id: int, token: str, *, now: datetime, provider_id: str = "") -> None:
+    """The server accepted it, by compare-and-swap of the claim. `provider_id`: what it calls it."""
+    stamp = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(_HANDED_OFF, [stamp(now), provider_id, message_id, token])
+
+
+def add_to_sender_days(day: date, taken: Mapping[str, int]) -> None:
+    """So many mails more, by sender and domain: one statement a claim."""
+    args = [arg for name, mails in sorted(taken.items()) for arg in (name, day.isoformat(), mails)]
+    rows = ", ".join(["(%s, %s, %s)"] * len(taken))
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_MAILS.format(rows=rows), args)
+
+
+def _json(value: Any) -> Any:
+    """PostgreSQL gives what stood in the text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _moment(value: datetime | str) -> datetime:

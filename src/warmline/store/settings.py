@@ -23,7 +23,10 @@ DATABASES = {"default": database(_settings)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-USE_I18N = False
+USE_I18N = True
+LANGUAGE_CODE = "en"
+# Of the pages for candidates: `warmline.web.catalogue`. Each needs a file there, but for English.
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 DEFAULT_CHARSET = "utf-8"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 LOGGING_CONFIG = None

@@ -46,6 +46,10 @@ class EnrolmentStatus(StrEnum):
     STOPPED = "stopped"  # ended early, for the reason given
 
 
+# An enrolment that may still go on.
+OPEN = (EnrolmentStatus.ACTIVE, EnrolmentStatus.WAITING)
+
+
 class MessageStatus(StrEnum):
     PLANNED = "planned"  # leaves when `due_at` comes, if the policy then agrees
     CLAIMED = "claimed"  # a runner holds it until `claim_until`; nothing was sent

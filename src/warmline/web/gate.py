@@ -1,7 +1,7 @@
 """Who may see what, and the headers that every answer carries.
 
-Until sign-in exists, pages answer to this machine only. Webhooks and the unsubscribe address are
-the only doors to the outside. Where a proxy stands in front (`public_url` is not local), its
+Until sign-in exists, pages answer to this machine only. Webhooks and the addresses that mails name
+are the only doors to the outside. Where a proxy stands in front (`public_url` is not local), its
 requests look local; so pages then have a listener of their own.
 """
 
@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from warmline.flows.links import PATHS
 from warmline.web.site import pages_answer_on
 
-PUBLIC = ("/in/", "/u/")
+PUBLIC = ("/in/", *PATHS.values())
 # A reverse proxy on this machine makes the whole world look local; these headers give it away.
 _PROXIED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -58,6 +59,8 @@ class Gate:
             "Cache-Control": "no-store",
             "Cross-Origin-Opener-Policy": "same-origin",
         }
+        if not page:
+            headers["X-Robots-Tag"] = "noindex, nofollow"
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response

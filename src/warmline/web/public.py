@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
-from django.http.multipartparser import MultiPartParserError
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
 
-from warmline.flows.links import read_unsubscribe_token
+from warmline.flows.hits import note
+from warmline.flows.links import PATHS, Purpose, read_unsubscribe_token
 from warmline.flows.track import unsubscribe as unsubscribe_message
+from warmline.store.statuses import HitKind
+from warmline.web.reader import known, not_allowed, page, posted, visit
 from warmline.web.site import runtime as the_runtime
+
+_PATH = PATHS[Purpose.UNSUBSCRIBE]
 
 
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
@@ -19,38 +21,26 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     from its button. Scanners that follow links with GET or HEAD change nothing (I9)."""
     runtime = the_runtime()
     message_id = read_unsubscribe_token(token, runtime.now())
-    context = {
-        "company": runtime.project.file.company,
-        "nonce": request.META["warmline.nonce"],
-    }
     if message_id is None:
-        context["state"] = "invalid"
-        return render(request, "warmline/unsubscribe.html", context, status=404)
+        return page(request, "unsubscribe", "invalid", status=404)
     if request.method in ("GET", "HEAD"):
-        context["state"] = "ask"
-        return render(request, "warmline/unsubscribe.html", context)
+        note(runtime, message_id, HitKind.PAGE, visit(request), url=_PATH)
+        return page(request, "unsubscribe", "ask", message=known(message_id))
     if request.method != "POST":
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD, POST"})
+        return not_allowed("GET", "HEAD", "POST")
     how = "one-click" if _one_click(request) else "page"
     try:
-        known = unsubscribe_message(runtime, message_id, how=how)
+        was_there = unsubscribe_message(runtime, message_id, how=how)
     except DatabaseError:
-        context["state"] = "later"
-        return render(
-            request,
-            "warmline/unsubscribe.html",
-            context,
-            status=503,
-        )
-    context["state"] = "done" if known else "invalid"
-    return render(request, "warmline/unsubscribe.html", context, status=200 if known else 404)
+        return page(request, "unsubscribe", "later", status=503)
+    if not was_there:
+        return page(request, "unsubscribe", "invalid", status=404)
+    note(runtime, message_id, HitKind.ACT, visit(request), url=_PATH, why=f"unsubscribed: {how}")
+    return page(request, "unsubscribe", "done", message=known(message_id))
 
 
 def _one_click(request: HttpRequest) -> bool:
     """Django reads both encodings that RFC 8058 allows; a body that is neither is our own page's
-    or a stray client's, and unsubscribes just the same. So does one that cannot be read: in another
-    charset, cut off, or too long."""
-    try:
-        return request.POST.get("List-Unsubscribe", "").lower() == "one-click"
-    except (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError):
-        return False
+    or a stray client's, and unsubscribes just the same. So does one that cannot be read."""
+    form = posted(request)
+    return form is not None and form.get("List-Unsubscribe", "").lower() == "one-click"

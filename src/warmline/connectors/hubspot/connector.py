@@ -106,6 +106,9 @@ class HubSpot:
     def batch_max(self) -> int:
         return BATCH_MAX
 
+    def wait_s(self) -> float:
+        return self._door.wait_s()
+
     def apply(self, actions: Sequence[Action]) -> list[Outcome]:
         """Contacts first, then who opted out, then who comes onto a sequence or leaves it: a
         contact made a moment ago can be either."""

@@ -15,13 +15,23 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from django.core.mail.backends.smtp import EmailBackend
 
-from warmline.connectors.smtp.mapping import Mail, Step, Unfit, compose, lost, outcome_of, readable
+from warmline.connectors.smtp.mapping import (
+    Mail,
+    Step,
+    Unfit,
+    compose,
+    is_plain_address,
+    lost,
+    outcome_of,
+    readable,
+)
 from warmline.core.errors import AuthFailed, ConfigError, Unreachable, WarmlineError
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.ports import Envelope, Finding, Needs, Options, Verdict
@@ -52,6 +62,12 @@ class Smtp:
             raise ConfigError(
                 f"connection {self._name}: hello_name is {self.hello_name!r}; "
                 "expected a host name such as mail.example.com"
+            )
+        self.bounces_to = str(settings.get("bounces_to") or "").strip()
+        if self.bounces_to and not is_plain_address(self.bounces_to):
+            raise ConfigError(
+                f"connection {self._name}: bounces_to is {self.bounces_to!r}; "
+                "expected an e-mail address"
             )
         self.username = str(settings.get("username") or "")
         self.password = str(options.secrets.get("password") or "")
@@ -206,6 +222,8 @@ class Session:
             )
         except Unfit as unfit:
             return unfit.outcome()
+        if self._smtp.bounces_to:
+            mail = replace(mail, sender=self._smtp.bounces_to)
         outcome = self._hand_over(connection, mail)
         if outcome is None and not fresh:
             # The server had closed the idle connection; not a word of the mail was heard.

@@ -241,6 +241,10 @@ def _mailbox(name: str, address: str) -> str:
     return f"{Header(name, 'utf-8').encode()} <{address}>".replace("\n", "")
 
 
+def is_plain_address(text: str) -> bool:
+    return _PLAIN_ADDRESS.fullmatch(text) is not None
+
+
 def outcome_of(step: Step, code: int, text: str, recipient: str) -> Outcome:
     """The server's answer to `step`, as an outcome. `text` is what it said."""
     said = readable(text, recipient)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from warmline.connectors.smtp.test_connector import CERTIFICATE, DROP, Server, smtp
+from warmline.connectors.smtp.test_connector import CERTIFICATE, DROP, ENVELOPE, Server, smtp
+from warmline.core.errors import ConfigError
 from warmline.ports import Finding, Needs, Verdict
 
 NOTHING = Needs({})
@@ -92,3 +93,14 @@ def test_a_server_that_says_nothing_is_unreachable() -> None:
         [told] = found(silent.getsockname()[1], timeout_s=0.2).values()
     assert told.verdict is Verdict.UNREACHABLE
     assert "did not answer" in told.advice or "no answer" in told.advice
+
+
+def test_bounces_come_to_the_address_that_is_set_for_them(serve: Serve) -> None:
+    server = serve()
+    session = smtp(server.port, bounces_to="bounces@acme.example").open()
+    session.send(ENVELOPE)
+    session.close()
+    (sent,) = [one for one in server.commands if one.startswith("MAIL")]
+    assert sent.startswith("MAIL FROM:<bounces@acme.example>")
+    with pytest.raises(ConfigError, match="bounces_to"):
+        smtp(server.port, bounces_to="not an address")

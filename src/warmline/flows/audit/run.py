@@ -73,8 +73,12 @@ def audit_connection(
     """Audit everything that a connection lists. Raises ConfigError for one that is not there or
     lists nothing; AuthFailed, Unreachable, Throttled: the next audit goes on after the last page.
     """
-    # A CRM lists people who never applied.
-    able = [n for n in runtime.connections_that("lists_changes") if runtime.role(n) != "crm"]
+    # A CRM lists people who never applied, a mailbox lists mails.
+    able = [
+        n
+        for n in runtime.connections_that("lists_changes")
+        if runtime.role(n) not in ("crm", "mail")
+    ]
     if name not in able:
         raise ConfigError(
             f"--from is {name!r}; expected a connection that lists its records: "

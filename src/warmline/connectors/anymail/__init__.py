@@ -1,0 +1,1 @@
+"""Mail by a provider: any of those that django-anymail knows."""

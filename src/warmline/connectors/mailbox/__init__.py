@@ -1,0 +1,1 @@
+"""An IMAP mailbox: bounces, complaints, answers."""

@@ -1,0 +1,1 @@
+"""Simulators of mail providers: the send APIs of Postmark, Mailgun, SendGrid and Resend."""
