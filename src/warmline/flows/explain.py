@@ -129,10 +129,9 @@ def _events(people: Sequence[Candidate]) -> list[Line]:
 
 def _about(row: Event) -> str:
     application = row.application
-    if confidence := row.fields.get(CONFIDENCE):
-        return f"{confidence}: {row.fields.get(WHY) or 'the event alone does not tell who did it'}"
     if application is None:
-        return ""
+        who = (row.fields.get(name) for name in (CONFIDENCE, WHY))
+        return ": ".join(filter(None, who))
     title = application.job.title if application.job else "(no job)"
     return f"application {application.external_id}: {title}"
 

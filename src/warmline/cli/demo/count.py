@@ -193,6 +193,7 @@ def _plainly(status: str, reason: str) -> str:
 _KINDS = (
     # key or beginning of the key, beginning of the reason, what it is called
     ("crm:trouble", "", "CRM: 500, 429, or no answer"),
+    ("crm:poll", "", "CRM: it could not be polled"),
     ("mail:trouble", "", "mail server: try again later (451)"),
     ("message:", "mail to ", "mail server: no such mailbox (550)"),
     ("message:", "nobody knows", "mail server: took a mail, no answer"),
