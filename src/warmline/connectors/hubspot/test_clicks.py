@@ -12,6 +12,7 @@ from warmline.connectors.hubspot import clicks
 from warmline.connectors.hubspot.clicks import HOLD_BACK_MS, PAGE, STREAM, parse
 from warmline.connectors.hubspot.connector import HubSpot
 from warmline.connectors.hubspot.test_listing import ADA, Clock, connector_to
+from warmline.connectors.hubspot.test_upsert import Stub
 from warmline.core.errors import Malformed, Unreachable
 from warmline.core.events import Event, EventKind
 from warmline.ports import Channel, Page, Received
@@ -201,6 +202,25 @@ def test_a_second_address_is_found_and_a_stranger_is_left_out(
     (event,) = told(crm, clock)
     assert event.candidate is not None
     assert event.candidate.external_id == merged["id"]
+
+
+def test_whom_a_batch_does_not_find_is_looked_up_alone(clock: Clock) -> None:
+    """HubSpot refuses a whole batch for an address that it dislikes."""
+    at = round(clock().timestamp() * 1000) - 2 * HOLD_BACK_MS
+    click = {"id": "1", "created": at, "type": "CLICK", "recipient": ADA, "filteredEvent": True}
+    stub = Stub()
+    answers: dict[str, tuple[int, object]] = {
+        "GET events": (200, {"events": [click], "hasMore": False, "offset": "1"}),
+        "batch/read": (400, {"category": "VALIDATION_ERROR"}),
+        f"GET {ADA}": (200, {"id": "77", "properties": {"email": "other@example.com"}}),
+    }
+    stub.handle = lambda call, _body: answers[call]
+    crm = connector_to(stub.url, clock)
+    (event,) = heard(crm, clock, sweep(crm, clock))
+    crm.close()
+    stub.close()
+    assert event.candidate is not None
+    assert event.candidate.external_id == "77"
 
 
 def test_the_subject_is_the_campaigns_where_the_mail_does_not_tell_it(
