@@ -216,9 +216,12 @@ def test_whom_a_batch_does_not_find_is_looked_up_alone(clock: Clock) -> None:
     }
     stub.handle = lambda call, _body: answers[call]
     crm = connector_to(stub.url, clock)
-    (event,) = heard(crm, clock, sweep(crm, clock))
-    crm.close()
-    stub.close()
+    try:
+        events = heard(crm, clock, sweep(crm, clock))
+    finally:
+        crm.close()
+        stub.close()
+    (event,) = events
     assert event.candidate is not None
     assert event.candidate.external_id == "77"
 
