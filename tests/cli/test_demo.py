@@ -162,6 +162,8 @@ def _good() -> Found:
     soon = _MONDAY + timedelta(seconds=9)
     return Found(
         applicants=[ada, ben, cleo],
+        clicked=["https://jobs.example.com/0"],
+        flagged=["https://jobs.example.com/0"],
         applications=4,
         in_the_week=4,
         days=dict(_DAYS),
@@ -264,6 +266,7 @@ def _open_incident(found: Found) -> None:
         (lambda f: f.scanner_changed.append("Ada Lind"), {"changes by a mail scanner's GET"}),
         (lambda f: f.clicked.append("https://jobs.example.com/1"), {_FLAGS}),
         (lambda f: f.flagged.append("https://jobs.example.com/2"), {_FLAGS}),
+        (lambda f: (f.clicked.clear(), f.flagged.clear()), {_FLAGS}),
         (_open_incident, {"failures left unexplained"}),
         (lambda f: f.waiting.update(mails=1), {"work left waiting"}),
         (lambda f: setattr(f, "not_accepted", 1), {"webhooks not accepted at once"}),
