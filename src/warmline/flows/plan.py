@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from warmline.core.actions import ActionKind
-from warmline.core.engagement import CONFIDENCE, is_act
+from warmline.core.engagement import CONFIDENCE, WHY, is_act
 from warmline.core.events import EventKind
 from warmline.core.segments import Placement
 from warmline.core.triggers import OWN, Trigger
@@ -73,7 +73,8 @@ class Plan:
             )
             if trigger.do is ActionKind.CANDIDATE_FLAG and not is_act(event.kind, event.fields):
                 action.status, action.finished_at = ActionStatus.SKIPPED, self._now
-                action.reason = "no confirmed act of the person (I9): a machine may have done it"
+                why = event.fields.get(WHY) or "a machine may have done it"
+                action.reason = f"no confirmed act of the person (I9): {why}"
             if trigger.do is ActionKind.SEQUENCE_ENROL:
                 refusal = "" if live else self._too_old(trigger, heard)
                 self._wishes.append(
