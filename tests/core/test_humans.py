@@ -1,4 +1,4 @@
-"""Who did it: what speaks for a machine, what for a person, and what for neither."""
+"""Confidence did it: what speaks for a machine, what for a person, and what for neither."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from warmline.core.humans import (
     AT_ONCE_S,
     BURST_S,
     QUICK_S,
+    Confidence,
     Evidence,
-    Who,
     at_once,
     judge,
 )
@@ -40,7 +40,7 @@ evidence = st.builds(
 
 def test_a_person_reads_and_clicks() -> None:
     found = judge(CLICK)
-    assert found.who is Who.HUMAN
+    assert found.who is Confidence.HUMAN
     assert found.why == (
         "made with a browser, 60 minutes after the delivery, "
         "and the sender's own bot filter let it pass"
@@ -50,31 +50,31 @@ def test_a_person_reads_and_clicks() -> None:
 @pytest.mark.parametrize(
     ("change", "who", "why"),
     [
-        ({"trap": True}, Who.MACHINE, "no person sees"),
-        ({"filtered": True}, Who.MACHINE, "bot filter discarded it"),
-        ({"filtered": None}, Who.UNCONFIRMED, "opening a link proves nobody"),
-        ({"method": "HEAD"}, Who.MACHINE, "a HEAD request"),
-        ({"agent": None}, Who.UNCONFIRMED, "does not tell the browser"),
-        ({"agent": ""}, Who.UNCONFIRMED, "does not tell the browser"),
-        ({"agent": "Barracuda Sentinel (EE)"}, Who.MACHINE, "mail gateway (Barracuda)"),
-        ({"agent": f"{BROWSER} Proofpoint"}, Who.MACHINE, "mail gateway (Proofpoint)"),
-        ({"agent": "python-requests/2.32"}, Who.MACHINE, "no browser (python-)"),
-        ({"agent": "Mozilla/5.0 (compatible; bingbot/2.0)"}, Who.MACHINE, "(bingbot)"),
-        ({"agent": f"{BROWSER} HeadlessChrome/120"}, Who.MACHINE, "(Headless)"),
-        ({"agent_kind": "Robot"}, Who.MACHINE, "takes its user agent for a robot"),
-        ({"network": "MIMECAST-UK"}, Who.MACHINE, "network of a mail gateway"),
-        ({"network": "ec2.eu-west-1.amazonaws.com"}, Who.MACHINE, "data centre (amazonaws)"),
-        ({"network": "Telia Sverige"}, Who.HUMAN, "made with a browser"),
-        ({"delivered_s": None}, Who.UNCONFIRMED, "not known when the mail was delivered"),
-        ({"delivered_s": QUICK_S - 0.1}, Who.UNCONFIRMED, "within 10 seconds"),
-        ({"delivered_s": -5.0}, Who.UNCONFIRMED, "within 10 seconds"),
-        ({"delivered_s": QUICK_S}, Who.HUMAN, "10 seconds after"),
-        ({"others_s": (AT_ONCE_S,)}, Who.MACHINE, "within 1 second"),
-        ({"others_s": (AT_ONCE_S + 1, BURST_S)}, Who.MACHINE, "3 links"),
-        ({"others_s": (AT_ONCE_S + 1, BURST_S + 1, 60.0)}, Who.HUMAN, "made with"),
+        ({"trap": True}, Confidence.MACHINE, "no person sees"),
+        ({"filtered": True}, Confidence.MACHINE, "bot filter discarded it"),
+        ({"filtered": None}, Confidence.UNCONFIRMED, "opening a link proves nobody"),
+        ({"method": "HEAD"}, Confidence.MACHINE, "a HEAD request"),
+        ({"agent": None}, Confidence.UNCONFIRMED, "does not tell the browser"),
+        ({"agent": ""}, Confidence.UNCONFIRMED, "does not tell the browser"),
+        ({"agent": "Barracuda Sentinel (EE)"}, Confidence.MACHINE, "mail gateway (Barracuda)"),
+        ({"agent": f"{BROWSER} Proofpoint"}, Confidence.MACHINE, "mail gateway (Proofpoint)"),
+        ({"agent": "python-requests/2.32"}, Confidence.MACHINE, "no browser (python-)"),
+        ({"agent": "Mozilla/5.0 (compatible; bingbot/2.0)"}, Confidence.MACHINE, "(bingbot)"),
+        ({"agent": f"{BROWSER} HeadlessChrome/120"}, Confidence.MACHINE, "(Headless)"),
+        ({"agent_kind": "Robot"}, Confidence.MACHINE, "takes its user agent for a robot"),
+        ({"network": "MIMECAST-UK"}, Confidence.MACHINE, "network of a mail gateway"),
+        ({"network": "ec2.eu-west-1.amazonaws.com"}, Confidence.MACHINE, "data centre (amazonaws)"),
+        ({"network": "Telia Sverige"}, Confidence.HUMAN, "made with a browser"),
+        ({"delivered_s": None}, Confidence.UNCONFIRMED, "not known when the mail was delivered"),
+        ({"delivered_s": QUICK_S - 0.1}, Confidence.UNCONFIRMED, "within 10 seconds"),
+        ({"delivered_s": -5.0}, Confidence.UNCONFIRMED, "within 10 seconds"),
+        ({"delivered_s": QUICK_S}, Confidence.HUMAN, "10 seconds after"),
+        ({"others_s": (AT_ONCE_S,)}, Confidence.MACHINE, "within 1 second"),
+        ({"others_s": (AT_ONCE_S + 1, BURST_S)}, Confidence.MACHINE, "3 links"),
+        ({"others_s": (AT_ONCE_S + 1, BURST_S + 1, 60.0)}, Confidence.HUMAN, "made with"),
     ],
 )
-def test_each_rule(change: dict[str, object], who: Who, why: str) -> None:
+def test_each_rule(change: dict[str, object], who: Confidence, why: str) -> None:
     found = judge(replace(CLICK, **change))  # type: ignore[arg-type]
     assert (found.who, why in found.why) == (who, True), found
 
@@ -91,37 +91,37 @@ BROWSERS = (
 
 @pytest.mark.parametrize("agent", BROWSERS)
 def test_browsers_are_no_programs(agent: str) -> None:
-    assert judge(replace(CLICK, agent=agent)).who is Who.HUMAN
+    assert judge(replace(CLICK, agent=agent)).who is Confidence.HUMAN
 
 
 @given(evidence)
 def test_what_no_person_sees_is_touched_by_none(seen: Evidence) -> None:
-    assert judge(replace(seen, trap=True)).who is Who.MACHINE
+    assert judge(replace(seen, trap=True)).who is Confidence.MACHINE
 
 
 @given(evidence)
 def test_what_the_vendor_discards_is_no_persons(seen: Evidence) -> None:
-    assert judge(replace(seen, filtered=True)).who is Who.MACHINE
+    assert judge(replace(seen, filtered=True)).who is Confidence.MACHINE
 
 
 @given(evidence)
 def test_posting_our_own_form_is_a_persons(seen: Evidence) -> None:
     posted = replace(seen, method="POST", own_form=True, trap=False, filtered=None)
-    assert judge(posted).who is Who.HUMAN
+    assert judge(posted).who is Confidence.HUMAN
 
 
 @given(evidence)
 def test_i9_a_link_alone_is_never_a_persons(seen: Evidence) -> None:
     """Whatever it says of itself: only somebody else's word makes it one."""
     opened = replace(seen, own_form=False, filtered=None)
-    assert judge(opened).who is not Who.HUMAN
+    assert judge(opened).who is not Confidence.HUMAN
 
 
 @given(evidence, gaps)
 def test_more_haste_makes_nobody_more_of_a_person(seen: Evidence, more: tuple[float, ...]) -> None:
     hastier = replace(seen, others_s=seen.others_s + more)
-    if judge(seen).who is not Who.HUMAN:
-        assert judge(hastier).who is not Who.HUMAN
+    if judge(seen).who is not Confidence.HUMAN:
+        assert judge(hastier).who is not Confidence.HUMAN
 
 
 @given(evidence)

@@ -1,9 +1,9 @@
 """Did a person do it, or a machine that reads mail for them? Rules over what was seen of one act.
 
 Mail gateways open every link of a mail, and imitate browsers when they do. So opening a link proves
-nobody by itself: it is a person's only where somebody who sees more than one request (the CRM that
-counted the click) says so too, and nothing speaks for a machine (I9). Posting the form of our own
-page is a person's act.
+nobody by itself: it is a person's only where somebody who sees more than one request says so too
+(the CRM that counted the click; we ourselves, a minute after it came, by all hits of the mail), and
+nothing speaks for a machine (I9). Posting the form of our own page is a person's act.
 
 Do-Not-Track and Global Privacy Control are not looked at: a person who sends them is a person.
 """
@@ -23,19 +23,19 @@ BURST_S = 10.0
 BURST_LINKS = 3
 
 
-class Who(StrEnum):
+class Confidence(StrEnum):
     """Who did it, as far as can be told."""
 
-    HUMAN = "human"  # a person: it may move them
-    MACHINE = "machine"  # a scanner, a robot, a program
-    UNCONFIRMED = "unconfirmed"  # either: it moves nobody
+    HUMAN = "human"  # the evidence is that a person did it
+    MACHINE = "machine"  # the evidence is that a scanner or a mail program did it
+    UNCONFIRMED = "unconfirmed"  # it may be either: it moves nobody
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """`why` is in plain words, for whoever asks later (I12)."""
 
-    who: Who
+    who: Confidence
     why: str
 
 
@@ -50,8 +50,9 @@ class Evidence:
     - `delivered_s`: seconds from the mail's delivery to the act.
     - `others_s`: for each other link of the same mail that the same visitor followed, the seconds
       between that and this, whichever came first.
+    - `prefetched`: the browser said that it fetches what nobody has opened yet.
     - `filtered`: the teller's own word: True where it takes it for a machine's, False where it
-      looked and does not.
+      looked and does not; `teller` names it.
     """
 
     method: str = "GET"
@@ -62,7 +63,9 @@ class Evidence:
     network: str = ""
     delivered_s: float | None = None
     others_s: tuple[float, ...] = ()
+    prefetched: bool = False
     filtered: bool | None = None
+    teller: str = "the sender's own bot filter"
 
 
 def judge(seen: Evidence) -> Judged:
@@ -71,9 +74,11 @@ def judge(seen: Evidence) -> Judged:
     if seen.trap:
         return _machine("it touched what no person sees")
     if seen.filtered:
-        return _machine("the sender's own bot filter discarded it")
+        return _machine(f"{seen.teller} discarded it")
+    if seen.prefetched:
+        return _machine("it was fetched in advance, and nobody had opened it")
     if seen.own_form and seen.method.upper() == "POST":
-        return Judged(Who.HUMAN, "the form of our own page was posted")
+        return Judged(Confidence.HUMAN, "the form of our own page was posted")
     if reason := _machine_by_name(seen) or _machine_by_haste(seen):
         return _machine(reason)
     if seen.method.upper() != "GET":
@@ -94,7 +99,7 @@ def at_once(act: tuple[float, str], follows: Iterable[tuple[float, str]]) -> tup
 
 
 def _machine(why: str) -> Judged:
-    return Judged(Who.MACHINE, why)
+    return Judged(Confidence.MACHINE, why)
 
 
 def _opened(seen: Evidence) -> Judged:
@@ -109,11 +114,11 @@ def _opened(seen: Evidence) -> Judged:
         why = f"it came within {QUICK_S:g} seconds of the delivery"
     else:
         return Judged(
-            Who.HUMAN,
+            Confidence.HUMAN,
             f"made with a browser, {_ago(seen.delivered_s)} after the delivery, "
-            "and the sender's own bot filter let it pass",
+            f"and {seen.teller} let it pass",
         )
-    return Judged(Who.UNCONFIRMED, why)
+    return Judged(Confidence.UNCONFIRMED, why)
 
 
 def _machine_by_name(seen: Evidence) -> str:

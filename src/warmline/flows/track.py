@@ -8,6 +8,7 @@ from datetime import datetime
 
 from warmline.core.engagement import CONFIDENCE
 from warmline.core.events import EventKind
+from warmline.core.humans import Confidence
 from warmline.flows.consents import give
 from warmline.flows.links import PATHS, Purpose
 from warmline.flows.opt_out import suppress, suppress_candidate
@@ -15,7 +16,7 @@ from warmline.flows.own_events import find, happened, standing
 from warmline.flows.runtime import Lane, Runtime
 from warmline.store.db import writing
 from warmline.store.models import Consent, Event, Hit, Message
-from warmline.store.statuses import Confidence, HitKind, SuppressionReason
+from warmline.store.statuses import HitKind, SuppressionReason
 
 # What the pages ask, where a yes is a consent: the consent names the words by this hash.
 CONSENT_WORDS = (
