@@ -30,17 +30,22 @@ def main() -> int:
     many_rows()
     before = backfill.outlook(runtime, "crm")
     began, cpu_s = time.perf_counter(), time.process_time()
-    planned = backfill.plan_contacts(runtime, "crm")
-    plan_s = time.perf_counter() - began
-    left = work_off(runtime, "crm", backfill.waiting("crm"), sleep=time.sleep, threads=AT_ONCE)
+    planning = backfill.Planning(runtime, "crm")
+    left = work_off(
+        runtime,
+        "crm",
+        backfill.waiting("crm"),
+        sleep=time.sleep,
+        threads=AT_ONCE,
+        plans=planning,
+    )
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_s
     after = backfill.outlook(runtime, "crm")
     told = {
-        "planned": planned,
+        "planned": planning.done,
         "left": left,
         "written": after.there - before.there,
         "least_calls": before.calls,
-        "plan_s": plan_s,
         "took_s": took_s,
         "cpu_s": cpu_s,
     }

@@ -124,7 +124,6 @@ def backfilled(people: int, say: Say) -> list[Figure]:
         Figure("backfill.contacts", told["written"], "contacts"),
         Figure("backfill.seconds", told["took_s"], "s"),
         Figure("backfill.cpu_s", told["cpu_s"], "s"),
-        Figure("backfill.plan_s", told["plan_s"], "s"),
         Figure(
             "backfill.simulator_cpu_s",
             busy.user + busy.system - idle.user - idle.system,

@@ -24,6 +24,7 @@ from warmline.connectors.hubspot import contacts as hubspot_contacts
 from warmline.connectors.hubspot import webhooks as hubspot_webhooks
 from warmline.core import events, mail, mail_links, mail_liquid, policy, retries
 from warmline.core.actions import FIELDS, ActionKind
+from warmline.core.humans import Confidence
 from warmline.core.outcomes import OutcomeKind
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
@@ -312,7 +313,7 @@ WORDS: list[tuple[str, type[StrEnum]]] = [
     ("Message statuses", statuses.MessageStatus),
     ("Consent bases", statuses.ConsentBasis),
     ("Hit kinds", statuses.HitKind),
-    ("Confidence", statuses.Confidence),
+    ("Confidence", Confidence),
     ("Suppression reasons", statuses.SuppressionReason),
     ("Incident statuses", statuses.IncidentStatus),
     ("Alert kinds", statuses.AlertKind),

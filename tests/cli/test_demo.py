@@ -19,6 +19,7 @@ import pytest
 from warmline.cli.demo.checks import Applicant, Caught, Contact, Found, Trouble, checks
 from warmline.cli.demo.script import Role, write
 
+_FLAGS = "people's clicks in the CRM's mails flagged in the ATS, scanners' not"
 _WARMLINE = (sys.executable, "-c", "from warmline.cli.main import main; main()", "demo")
 
 
@@ -161,6 +162,8 @@ def _good() -> Found:
     soon = _MONDAY + timedelta(seconds=9)
     return Found(
         applicants=[ada, ben, cleo],
+        clicked=["https://jobs.example.com/0"],
+        flagged=["https://jobs.example.com/0"],
         applications=4,
         in_the_week=4,
         days=dict(_DAYS),
@@ -261,6 +264,9 @@ def _open_incident(found: Found) -> None:
         (_slow, {"the welcome within 5 minutes"}),
         (lambda f: f.dead_tries.append(2), {"dead mailboxes tried once"}),
         (lambda f: f.scanner_changed.append("Ada Lind"), {"changes by a mail scanner's GET"}),
+        (lambda f: f.clicked.append("https://jobs.example.com/1"), {_FLAGS}),
+        (lambda f: f.flagged.append("https://jobs.example.com/2"), {_FLAGS}),
+        (lambda f: (f.clicked.clear(), f.flagged.clear()), {_FLAGS}),
         (_open_incident, {"failures left unexplained"}),
         (lambda f: f.waiting.update(mails=1), {"work left waiting"}),
         (lambda f: setattr(f, "not_accepted", 1), {"webhooks not accepted at once"}),

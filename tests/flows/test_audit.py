@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from warmline.core.candidates import normal_email
@@ -306,6 +306,7 @@ written_dates = st.one_of(
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(written_dates, min_size=1, max_size=50))
+@example(["1/1.00", "1-1/2001", "1.1.00"])
 def test_sql_reads_the_dates_that_the_connector_reads(cells: list[str]) -> None:
     expected = []
     for cell in cells:

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from tests.conftest import House
 from warmline.flows import backfill
+from warmline.flows import work_off as work_off_module
 from warmline.flows.everybody import survey
 from warmline.flows.opt_out import suppress_candidate
 from warmline.flows.reconcile import read_history
@@ -99,6 +100,33 @@ def test_several_calls_are_under_way_at_once_and_each_person_is_in_one_of_them(
     assert calls(history) - before == threads
     assert max(contacts(history).values()) == 1
     assert len(contacts(history)) == expected.there + expected.to_write
+
+
+def test_the_first_are_written_while_the_rest_is_planned_and_a_stop_loses_nothing(
+    history: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "BATCH", 10)
+    monkeypatch.setattr(work_off_module, "AHEAD_BATCHES", 0.1)
+    runtime, lefts = history.runtime, list[int]()
+    to_write = backfill.outlook(runtime, "crm").to_write
+
+    def told(left: int) -> None:
+        lefts.append(left)
+        if len(lefts) == 2:
+            runtime.stopping.set()
+
+    def run() -> int:
+        plans = backfill.Planning(runtime, "crm")
+        waiting = backfill.waiting("crm")
+        return work_off(runtime, "crm", waiting, sleep=lambda s: None, told=told, plans=plans)
+
+    assert run() == to_write - 20
+    assert Action.objects.filter(trigger=backfill.TRIGGER).count() == 20
+    runtime.stopping.clear()
+    assert run() == 0
+    assert lefts == sorted(lefts, reverse=True)
+    assert max(contacts(history).values()) == 1
+    assert backfill.outlook(runtime, "crm").to_write == 0
 
 
 def test_what_fails_in_one_thread_ends_the_others_and_is_told(history: House) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import House
+from warmline.flows.drift import compare
 from warmline.flows.track import unsubscribe
 from warmline.store.models import Action, Candidate, Event, ExternalId, Message
 from warmline.store.statuses import ActionStatus
@@ -144,6 +145,34 @@ def test_a_mark_by_a_recruiter_reaches_the_crm(house: House, ada: dict[str, Any]
     house.settle()
     assert opted_out(house) == {"ada.lind@example.com"}
     assert notes(house) == []  # it was the recruiter's own mark
+
+
+def test_a_no_of_their_own_outweighs_a_recruiters_mark_and_is_on_every_later_record(
+    house: House, ada: dict[str, Any]
+) -> None:
+    house.does("update_candidate", ada["candidate_id"], can_email=False)
+    house.settle()
+    says_no(house)
+    assert Candidate.objects.get().opted_out == "unsubscribed"
+    again = house.apply()  # a record of its own, which nobody has marked
+    house.settle()
+    assert again["candidate_id"] != ada["candidate_id"]
+    house.clock.move(minutes=10)
+    compare(house.runtime, "ats", repair=True)
+    house.settle()
+    assert [in_ats(house, row)["can_email"] for row in (ada, again)] == [False, False]
+
+
+def test_what_the_news_of_a_move_tells_of_the_person_reaches_the_crm(
+    house: House, ada: dict[str, Any]
+) -> None:
+    with house.box.greenhouse.captured():  # that webhook is lost
+        house.box.greenhouse.update_candidate(ada["candidate_id"], first_name="Augusta")
+    house.does("move", ada["id"], "Offer")
+    house.settle()
+    [contact] = house.contacts()
+    assert contact["properties"]["firstname"] == "Augusta"
+    assert Action.objects.filter(trigger="candidate changed").count() == 1
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "drop", "unavailable"])

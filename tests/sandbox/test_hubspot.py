@@ -376,3 +376,26 @@ def test_control_verbs(box: Sandbox, clock: VirtualClock) -> None:
     assert httpx.post(f"{do}/set_property", json=bad).status_code == 400
     assert httpx.post(f"{do}/delete", json={"email": "a@x.example.com"}).status_code == 200
     assert httpx.get(f"{box.hubspot_url}/_control/contacts").json() == []
+
+
+def test_the_email_events_are_told_newest_first_by_pages_and_filters(
+    box: Sandbox, crm: httpx.Client
+) -> None:
+    create(crm, "a@x.example.com")
+    sent = box.hubspot.send_mail("a@x.example.com", "Roles")
+    box.hubspot.click("a@x.example.com", "Roles", "https://x.example/1")
+    box.hubspot.click("a@x.example.com", "Roles", "https://x.example/2", bot=True)
+    path = "/email/public/v1/events"
+    page = crm.get(path, params={"eventType": "CLICK", "limit": 1}).json()
+    assert (len(page["events"]), page["hasMore"]) == (1, True)
+    clicks = crm.get(path, params={"eventType": "CLICK", "recipient": "a@x.example.com"}).json()
+    assert [one["filteredEvent"] for one in clicks["events"]] == [False, True]
+    assert {one["sentBy"]["id"] for one in clicks["events"]} == {sent["id"]}
+    passed = crm.get(path, params={"eventType": "CLICK", "excludeFilteredEvents": "true"}).json()
+    assert [one["url"] for one in passed["events"]] == ["https://x.example/1"]
+    assert crm.get(path, params={"offset": "lost"}).status_code == 400
+    campaign = crm.get(f"/email/public/v1/campaigns/{sent['emailCampaignId']}").json()
+    assert campaign["subject"] == "Roles"
+    assert crm.get("/email/public/v1/campaigns/1").status_code == 404
+    box.hubspot.scopes = frozenset()
+    assert crm.get(path).json()["category"] == "MISSING_SCOPES"

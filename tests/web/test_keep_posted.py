@@ -121,7 +121,7 @@ def test_the_button_is_a_yes_at_once_and_a_consent_to_the_words_on_the_page(
     assert Consent.objects.count() == 1
     assert told(EventKind.CANDIDATE_REENGAGED) == told(EventKind.CONSENT_GIVEN) == 1
     consent = Consent.objects.get()
-    assert (consent.basis, consent.source, consent.until) == ("express", "page", None)
+    assert (consent.basis, consent.source, consent.until) == ("express", "warmline", None)
     assert consent.text_version.endswith("/en")
     letter.judge()
     assert told(EventKind.CANDIDATE_REENGAGED) == 1, "the click before the button is the same yes"

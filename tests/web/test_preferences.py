@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.conftest import BROWSER, Letter
+from tests.conftest import House
+from tests.web.conftest import BROWSER, STEP, Letter, sent
 from warmline.store.models import Hit, Preference, Suppression
 
 SAVE = {"act": "save", "pause": "none", "days": "0", "language": ""}
@@ -123,3 +124,15 @@ def test_a_link_of_another_kind_or_person_sets_nothing(letter: Letter, wire: htt
         assert wire.post(path, data=SAVE).status_code == 404
     assert wire.post(letter.link("p").replace("/p/1", "/p/2"), data=SAVE).status_code == 404
     assert not Preference.objects.exists()
+
+
+def test_topics_are_those_of_the_letters_and_can_be_switched_off(
+    house: House, wire: httpx.Client
+) -> None:
+    letter = sent(house, STEP.replace("---\n", "---\ntopic: engineering\n", 1))
+    assert "engineering" in checked(wire.get(letter.link("p")).text, "topic")
+    wire.post(letter.link("p"), data=SAVE)
+    assert "engineering" in Preference.objects.get().topics_off
+    assert checked(wire.get(letter.link("p")).text, "topic") == []
+    wire.post(letter.link("p"), data={**SAVE, "topic": "engineering"})
+    assert checked(wire.get(letter.link("p")).text, "topic") == ["engineering"]

@@ -51,12 +51,18 @@ def backfill(
 
 
 def _write(runtime: Runtime, target: str, progress: Progress, at_once: int) -> None:
-    flow.plan_contacts(runtime, target)
-    total = flow.waiting(target).count()
+    planning = flow.Planning(runtime, target)
+    total = flow.waiting(target).count() + planning.left
     task = progress.add_task(f"writing to {target}", total=total)
 
     def told(left: int) -> None:
         progress.update(task, completed=max(0, total - left))
+
+    def waiting() -> int:
+        """Of a running Warmline, which does what is planned."""
+        while planning.left and not runtime.stopping.is_set():
+            planning.stretch()
+        return flow.waiting(target).count()
 
     alone_or_watching(
         runtime,
@@ -67,8 +73,9 @@ def _write(runtime: Runtime, target: str, progress: Progress, at_once: int) -> N
             sleep=sleeper(runtime),
             told=told,
             threads=at_once,
+            plans=planning,
         ),
-        waiting=lambda: flow.waiting(target).count(),
+        waiting=waiting,
         told=told,
     )
 

@@ -105,8 +105,10 @@ def show_all(loaded: Project, *, as_json: bool) -> None:
 
 
 def show_one(loaded: Project, name: str, *, as_json: bool) -> None:
-    one = program.sequence(build(loaded), name)
+    runtime = build(loaded)
+    one = program.sequence(runtime, name)
     sequence = one.sequence
+    cannot = runtime.connectors[sequence.target].cannot(sequence.host) if sequence.target else ()
     exits = sorted({"unsubscribed", *sequence.exits})
     if as_json:
         _json(
@@ -120,6 +122,9 @@ def show_one(loaded: Project, name: str, *, as_json: bool) -> None:
                 "exits": exits,
                 "hold": sequence.hold.text if sequence.hold else "",
                 "hours": _hours(one),
+                "lives_in": sequence.target or "warmline",
+                "with": dict(sequence.host),
+                "cannot": list(cannot),
                 "steps": [_plain(step) for step in sequence.steps],
                 "monthly": None
                 if sequence.monthly is None
@@ -140,6 +145,12 @@ def show_one(loaded: Project, name: str, *, as_json: bool) -> None:
     say(f"again        {'never' if again is None else f'{again} days after the last run ended'}")
     if sequence.hold is not None:
         say(f"waits while  {sequence.hold.text}")
+    if sequence.target:
+        where = ", ".join(f"{key} {value}" for key, value in sequence.host.items())
+        say(f"lives in     {sequence.target}: {where}")
+        for words in cannot:
+            say(f"cannot       {words}")
+        return
     table = Table()
     for column in ("step", "day", "class", "letter"):
         table.add_column(column)

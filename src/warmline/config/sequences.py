@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from warmline.config.faults import first_fault
 from warmline.config.letters import LAYOUT, letter_of_text
 from warmline.config.sequence_file import SequenceFile, StepFile
-from warmline.config.yaml_lines import parse_yaml, read_text
+from warmline.config.yaml_lines import Lines, parse_yaml, read_text
 from warmline.core.conditions import BadCondition, Condition, checked
 from warmline.core.errors import ConfigError
 from warmline.core.mail import CompiledStep, TemplateError, compile_step
@@ -60,6 +60,11 @@ class LoadedSequence:
     letters: Mapping[str, CompiledStep]
     files: SequenceFiles
     topics: Mapping[str, str] = field(default_factory=dict)
+    lines: Lines = field(default_factory=Lines, repr=False, compare=False)
+
+    def line_of(self, key: str) -> int | None:
+        """Where a key of `sequence.yaml` stands."""
+        return self.lines.of((key,))
 
 
 def load_sequences(folder: Path) -> dict[str, LoadedSequence]:
@@ -146,7 +151,9 @@ class _Reader:
             target=file.lives_in if hosted else "",
             host={str(key): str(value) for key, value in file.options.items()},
         )
-        return LoadedSequence(sequence, file.segment, self._letters, self._files, self._topics)
+        return LoadedSequence(
+            sequence, file.segment, self._letters, self._files, self._topics, self._lines
+        )
 
     def _fail(self, where: tuple[str | int, ...], reason: str) -> ConfigError:
         return ConfigError(reason, file=str(self._path), line=self._lines.of(where))

@@ -18,6 +18,8 @@ ACTS: Mapping[EventKind, float] = {
 }
 # The field of a click's event that says who made it, and the word that makes it an act.
 CONFIDENCE, HUMAN = "confidence", "human"
+# The field that says in words what that confidence rests on.
+WHY = "confidence_why"
 
 
 @dataclass(frozen=True, slots=True)

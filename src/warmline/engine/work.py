@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from warmline.flows import act, alerts, interpret
 from warmline.flows.absent import look_for_missing
+from warmline.flows.delegation import follow, hosts
 from warmline.flows.enrol import tick as enrol_tick
 from warmline.flows.first_sync import tell, waits
 from warmline.flows.holds import tick as held_tick
@@ -90,6 +91,8 @@ def read_around(runtime: Runtime, connection: str) -> bool:
     whole = connection not in runtime.poll_again_s
     if whole and connection in runtime.connections_that("finds_missing"):
         look_for_missing(runtime, connection)
+    if whole and hosts(runtime, connection):
+        follow(runtime, connection)
     return True
 
 

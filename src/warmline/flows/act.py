@@ -17,6 +17,7 @@ from warmline.core.actions import Action as CoreAction
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.retries import GIVE_UP_AFTER, asked_wait_s, backoff_s, given_up
+from warmline.flows import delegation
 from warmline.flows.exchanges import keep_exchanges
 from warmline.flows.incidents import (
     credentials_key,
@@ -166,6 +167,7 @@ def _write(
                 if external_id := outcome.external_id or core.contact.external_id:
                     told.append((core, external_id))
         learned = _remember(target, told, contacts, now)
+        delegation.heard(claimed, outcomes, now)
         lanes = reconsider(target, learned)
         for (status, reason), ids in plain.items():
             Action.objects.filter(pk__in=ids, claimed_by=token).update(

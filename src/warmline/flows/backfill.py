@@ -18,6 +18,7 @@ from warmline.config.sequences import LoadedSequence
 from warmline.core.actions import OF_THE_EVENT, ActionKind
 from warmline.core.events import ApplicationStatus, EventKind
 from warmline.core.segments import Segment
+from warmline.flows.delegation import put_on
 from warmline.flows.placement_events import placement_events
 from warmline.flows.runtime import Runtime
 from warmline.flows.segment import own_delivery
@@ -154,21 +155,39 @@ def _refused(target: str) -> QuerySet[Action]:
 def plan_contacts(runtime: Runtime, target: str) -> int:
     """An action for everybody who is `exportable` and for whom none waits; one that was refused is
     tried again. Returns how many."""
-    total, after, names = 0, 0, passes(runtime, target)
-    while not runtime.stopping.is_set():
+    planning = Planning(runtime, target)
+    while not runtime.stopping.is_set() and planning.stretch():
+        pass
+    return planning.done
+
+
+class Planning:
+    """The same, a stretch at a time, for who carries out the first ones meanwhile. `left` is how
+    many had none when it began, less those that have one by now."""
+
+    def __init__(self, runtime: Runtime, target: str) -> None:
+        self._runtime, self._target = runtime, target
+        self._names = passes(runtime, target)
+        self._after = 0
+        self.done, self.left = 0, self._people().count()
+
+    def stretch(self) -> bool:
+        """Some more. False where that was all."""
+        if self.left == 0:
+            return False
         with writing():
-            busy = waiting(target).filter(candidate=OuterRef("pk"))
-            ids = list(
-                exportable(target)
-                .filter(~Exists(busy), pk__gt=after)
-                .values_list("pk", flat=True)[:BATCH]
-            )
-            _plan(runtime, target, ids, names)
-        total += len(ids)
-        if len(ids) < BATCH:
-            return total
-        after = ids[-1]
-    return total
+            people = self._people().filter(pk__gt=self._after)
+            ids = list(people.values_list("pk", flat=True)[:BATCH])
+            _plan(self._runtime, self._target, ids, self._names)
+        self.done += len(ids)
+        # Whoever came or went since it began is not counted: the last stretch tells.
+        self.left = max(1, self.left - len(ids)) if len(ids) == BATCH else 0
+        self._after = ids[-1] if ids else self._after
+        return self.left > 0
+
+    def _people(self) -> QuerySet[Candidate]:
+        busy = waiting(self._target).filter(candidate=OuterRef("pk"))
+        return exportable(self._target).filter(~Exists(busy))
 
 
 def _plan(runtime: Runtime, target: str, ids: list[int], names: list[str]) -> None:
@@ -286,7 +305,8 @@ def _enrol(
         delivery = own_delivery(Channel.OPERATOR, {"enrolled": len(slots)}, key, now)
         events = {e.candidate_id: e for e in placement_events(rows, delivery, now)}
         keep([loaded], now)
-        Enrolment.objects.bulk_create(
+        hosted = bool(loaded.sequence.target)
+        made = Enrolment.objects.bulk_create(
             [
                 Enrolment(
                     candidate_id=application.candidate_id,
@@ -296,12 +316,13 @@ def _enrol(
                     event=events[application.candidate_id],
                     enrolled_at=at,
                     next_step=1,
-                    next_due_at=at,
+                    next_due_at=None if hosted else at,
                     status=EnrolmentStatus.ACTIVE,
                     reason=TRIGGER,
+                    target=loaded.sequence.target,
                 )
                 for application, at in slots
                 if application.candidate_id in events
-            ],
-            ignore_conflicts=True,
+            ]
         )
+        put_on(made)

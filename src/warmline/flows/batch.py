@@ -43,13 +43,15 @@ class Heard:
 
 @dataclass(slots=True)
 class Applied:
-    """What an event did to the ledger, and to whom. `kind` may be finer than the vendor's."""
+    """What an event did to the ledger, and to whom. `kind` may be finer than the vendor's.
+    `edited`: it changed what is known of a person who was known before."""
 
     effect: EventEffect
     kind: EventKind
     candidate: Candidate | None = None
     application: Application | None = None
     interview: Interview | None = None
+    edited: bool = False
 
 
 # Blanks of every kind, control characters, marks that turn the direction of writing, and halves

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -237,6 +237,14 @@ def _written(kind: ActionKind, passes: tuple[str, ...]) -> tuple[str, ...]:
 # The connections
 
 
+def _hosted(runtime: Runtime, name: str) -> Iterator[Finding]:
+    """The sequences that live there, and what the connection cannot do for them."""
+    for loaded in runtime.project.sequences.values():
+        if loaded.sequence.target == name:
+            for found in runtime.connectors[name].check_host(loaded.sequence.host):
+                yield replace(found, what=f"sequence {loaded.sequence.name}: {found.what}")
+
+
 def _checked(runtime: Runtime, name: str, needs: Needs) -> tuple[Finding, ...]:
     """What the connector found; where it tells nothing of a field, that is said too."""
     findings: list[Finding] = []
@@ -246,6 +254,7 @@ def _checked(runtime: Runtime, name: str, needs: Needs) -> tuple[Finding, ...]:
     else:
         try:
             findings += runtime.connectors[name].check(needs)
+            findings += _hosted(runtime, name)
         except WarmlineError as error:
             said = f"{error.reason}; {error.hint}" if error.hint else error.reason
             cause = Finding("connection", Verdict.of_error(error), said)

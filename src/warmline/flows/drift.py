@@ -17,21 +17,20 @@ from warmline.core.segments import Segment
 from warmline.core.triggers import Trigger
 from warmline.flows import first_sync
 from warmline.flows.incidents import open_incident, resolve
+from warmline.flows.opt_out import OWN_WORDS
 from warmline.flows.pauses import paused
 from warmline.flows.repair import DO_NOT_CONTACT, OPT_OUT, STREAM, TAG, Difference, repair_all
 from warmline.flows.runtime import Lane, Runtime
 from warmline.ports import ReadsRecords, Standing
 from warmline.store.db import writing
 from warmline.store.models import Action, Cursor, Drift, ExternalId, Segmentation
-from warmline.store.statuses import ActionStatus, SuppressionReason
+from warmline.store.statuses import ActionStatus
 
 BATCH = 100
 LOOK_EVERY_S = 60.0
 # The address finds the contact, and never overwrites another.
 _NEVER_COMPARED = OF_THE_EVENT | {"email"}
 _WAITING = (ActionStatus.PLANNED, ActionStatus.CLAIMED, ActionStatus.UNKNOWN)
-# A person's own words. A recruiter's mark comes from the ATS, and is theirs to take off.
-_OWN_WORDS = frozenset({SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED})
 
 
 @dataclass(slots=True)
@@ -250,7 +249,7 @@ def _record(
                 yield Difference(
                     row.external_id, row.candidate_id, TAG, tagging, wanted, ", ".join(has)
                 )
-        own_word = row.candidate.opted_out in _OWN_WORDS
+        own_word = row.candidate.opted_out in OWN_WORDS
         if own_word and marking and not one.opted_out:
             yield Difference(
                 row.external_id, row.candidate_id, DO_NOT_CONTACT, marking, "marked", "not marked"

@@ -15,6 +15,7 @@ from warmline.config.sequences import LoadedSequence
 from warmline.core.segments import Placement
 from warmline.core.sequences import Step
 from warmline.core.triggers import Trigger
+from warmline.flows.delegation import put_on
 from warmline.flows.pauses import Paused, paused
 from warmline.flows.placing import placements, why_not
 from warmline.flows.runtime import Lane, Runtime, mail_lane
@@ -74,7 +75,9 @@ class Enrolling:
             if step is not None and row.status != EnrolmentStatus.WAITING
         ]
         Message.objects.bulk_create(first)
-        return {mail_lane(message.lane) for message in first}
+        asked = {wish.event.pk: wish.trigger.name for wish in self._wishes}
+        lanes = put_on([row for row, _ in made], asked)
+        return lanes | {mail_lane(message.lane) for message in first}
 
     def _decided(self, wish: Wish) -> tuple[Enrolment, Step | None] | None:
         action, candidate, name = wish.action, wish.candidate, wish.trigger.sequence

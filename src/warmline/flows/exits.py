@@ -14,6 +14,7 @@ from warmline.core.engagement import is_act
 from warmline.core.events import ApplicationStatus, EventKind
 from warmline.core.sequences import Exit
 from warmline.flows.batch import Applied, Heard
+from warmline.flows.delegation import take_off
 from warmline.flows.runtime import Runtime
 from warmline.flows.versions import sequence_of
 from warmline.store.models import Application, Enrolment, Message
@@ -127,3 +128,4 @@ def end(enrolments: Sequence[Enrolment], reason: str, now: datetime) -> None:
         claim_until=None,
         expires_at=None,
     )
+    take_off(enrolments, now)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from warmline.core.candidates import normal_email
+from warmline.core.engagement import CONFIDENCE, WHY
 from warmline.core.segments import Placement
 from warmline.flows.batch import clean
 from warmline.flows.fields import Known, known
@@ -129,7 +130,8 @@ def _events(people: Sequence[Candidate]) -> list[Line]:
 def _about(row: Event) -> str:
     application = row.application
     if application is None:
-        return ""
+        who = (row.fields.get(name) for name in (CONFIDENCE, WHY))
+        return ": ".join(filter(None, who))
     title = application.job.title if application.job else "(no job)"
     return f"application {application.external_id}: {title}"
 

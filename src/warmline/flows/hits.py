@@ -13,10 +13,11 @@ from datetime import timedelta
 
 from django.db import DatabaseError
 
+from warmline.core.humans import Confidence
 from warmline.flows.runtime import Runtime
 from warmline.store.db import writing
 from warmline.store.models import Hit
-from warmline.store.statuses import Confidence, HitKind
+from warmline.store.statuses import HitKind
 
 log = logging.getLogger("warmline.hits")
 

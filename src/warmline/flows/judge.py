@@ -13,6 +13,7 @@ from datetime import datetime
 from django.db import InterfaceError, OperationalError
 
 from warmline.core.errors import WarmlineError
+from warmline.core.humans import Confidence
 from warmline.flows.evidence import judged
 from warmline.flows.incidents import open_incident
 from warmline.flows.own_events import find
@@ -21,7 +22,7 @@ from warmline.flows.track import KEEP_POSTED, TAKEN_BACK, clicked, opened, reeng
 from warmline.store.db import writing
 from warmline.store.models import Event, Hit, Message
 from warmline.store.queries import lock_candidate
-from warmline.store.statuses import Confidence, HitKind
+from warmline.store.statuses import HitKind
 
 log = logging.getLogger("warmline.judge")
 

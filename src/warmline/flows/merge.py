@@ -21,7 +21,7 @@ from warmline.core.triggers import OWN
 from warmline.flows.incidents import open_incident, resolve
 from warmline.flows.journal import Journal, take_back
 from warmline.flows.likeness import keep_apart
-from warmline.flows.opt_out import INHERITED, suppress_candidate
+from warmline.flows.opt_out import INHERITED, outweighs, suppress_candidate
 from warmline.flows.wishes import fold_wishes
 from warmline.store.models import (
     Action,
@@ -209,7 +209,7 @@ def _strictest(kept: Candidate, folded: Candidate, journal: Journal, now: dateti
     )
     if folded.do_not_contact and not kept.do_not_contact:
         journal.update([kept], do_not_contact=True)
-    if folded.opted_out and not kept.opted_out:
+    if folded.opted_out and outweighs(folded.opted_out, kept.opted_out):
         journal.update([kept], opted_out=folded.opted_out)
     first = said_no.order_by("since", "id").first()
     if first is not None:
@@ -274,8 +274,9 @@ def undo(merge_id: int, *, who: str, now: datetime) -> Merge:
         enrolled.exclude(candidate=candidate).update(
             candidate=candidate, lane=lane_of(candidate.pk)
         )
-        if before.opted_out and not candidate.opted_out and _said_no_since(merge):
-            Candidate.objects.filter(pk=candidate.pk).update(opted_out=before.opted_out)
+        no = before.opted_out
+        if no and outweighs(no, candidate.opted_out) and _said_no_since(merge):
+            Candidate.objects.filter(pk=candidate.pk).update(opted_out=no)
         _marked(candidate, now)
         _left(candidate, now)
     resolve([two_contacts(merge.kept_id)], "the merge was undone", now=now)

@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef
 from warmline.config.sequences import LoadedSequence
 from warmline.core.sequences import HELD_BACK, Step, arm, letter, next_piece
 from warmline.flows import exits
+from warmline.flows.delegation import put_on
 from warmline.flows.enrolling import OUTRANKED, plan_message
 from warmline.flows.incidents import open_incident
 from warmline.flows.pauses import paused
@@ -99,6 +100,7 @@ def _take_up(runtime: Runtime, row: Enrolment, now: datetime) -> None:
         timetable = Timetable.of(runtime.project, row.candidate, row.application)
         row.next_due_at = timetable.after(loaded.sequence, step, before, now)
     row.save(update_fields=["status", "reason", "next_due_at"])
+    put_on([row])
 
 
 def _advance(runtime: Runtime, due: Sequence[Enrolment]) -> set[Lane]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from warmline.flows.consents import withdraw
+from warmline.flows.delegation import take_off
 from warmline.store.models import Candidate, CandidateEmail, Enrolment, Message, Suppression
 from warmline.store.queries import lock_candidate
 from warmline.store.statuses import OPEN, EnrolmentStatus, MessageStatus, SuppressionReason
@@ -19,6 +20,15 @@ from warmline.store.statuses import OPEN, EnrolmentStatus, MessageStatus, Suppre
 INHERITED = "merge"
 # And of one that stood when the address was not known yet.
 SAID_BEFORE = "said before"
+
+# A person's own words. A recruiter's mark comes from the ATS, and is theirs to take off.
+OWN_WORDS = frozenset({SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINED})
+
+
+def outweighs(reason: str, before: str) -> bool:
+    """Whether it is the one to remember of a person: the first one, but their own word outweighs a
+    recruiter's mark. With their own word every record that they ever get is marked."""
+    return not before or (reason in OWN_WORDS and before not in OWN_WORDS)
 
 
 def suppress_candidate(
@@ -34,8 +44,10 @@ def suppress_candidate(
     lock_candidate(candidate.pk)
     if reason is not None and reason is not SuppressionReason.BOUNCED:
         # For addresses that come later; the person may have none yet.
-        Candidate.objects.filter(pk=candidate.pk, opted_out="").update(opted_out=reason)
-        candidate.opted_out = candidate.opted_out or reason
+        lighter = [word for word in ("", *SuppressionReason) if outweighs(reason, word)]
+        rows = Candidate.objects.filter(pk=candidate.pk, opted_out__in=lighter)
+        if rows.update(opted_out=reason) or not candidate.opted_out:
+            candidate.opted_out = reason
         withdraw(candidate, now=now)
     if reason is not None:
         addresses = CandidateEmail.objects.filter(candidate=candidate)
@@ -91,6 +103,8 @@ def stop_mail(candidate: Candidate, why: str, *, now: datetime) -> None:
     ).update(
         status=MessageStatus.HELD, reason=why, claimed_by="", claim_until=None, expires_at=None
     )
-    Enrolment.objects.filter(candidate=candidate, status__in=OPEN).update(
+    open_ = list(Enrolment.objects.filter(candidate=candidate, status__in=OPEN))
+    Enrolment.objects.filter(pk__in=[row.pk for row in open_]).update(
         status=EnrolmentStatus.STOPPED, reason=why, ended_at=now, next_due_at=None
     )
+    take_off(open_, now)

@@ -61,7 +61,7 @@ class People:
     def apply(self, heard: Heard, facts: CandidateFacts, applied: Applied) -> bool:
         """Apply the facts; the candidate meant goes into `applied`. True where it changed them."""
         self._at = heard.received_at
-        candidate, changed = self._who(heard, facts)
+        candidate, made = self._who(heard, facts)
         if candidate is None:
             if facts.gone:
                 self._batch.tombstones.add(facts.external_id)
@@ -79,14 +79,15 @@ class People:
             return False  # nothing more is kept of somebody who is gone
         newer = heard.at >= candidate.as_of and not self._may_be_late(heard, candidate)
         # What the CRM says of a person fills gaps: the ATS is its source, but for `wins`.
-        changed |= self._say(heard, facts, candidate, newer=newer and not self._is_crm)
+        edited = self._say(heard, facts, candidate, newer=newer and not self._is_crm)
         if self._addresses(heard, candidate, facts, newer=newer):
-            changed = True
+            edited = True
             self._unmarked.append((heard, candidate))
-        if changed:
+        if made or edited:
             self._learned[id(candidate)] = (candidate, heard)
-        changed |= self._mark(heard, facts, candidate)
-        return changed
+        edited |= self._mark(heard, facts, candidate)
+        applied.edited = edited and not made
+        return made or edited
 
     def _may_be_late(self, heard: Heard, candidate: Candidate) -> bool:
         """News without a time may be a retry of hours ago, and must not outrank what has one.

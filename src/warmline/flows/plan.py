@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from warmline.core.actions import ActionKind
-from warmline.core.engagement import CONFIDENCE, is_act
+from warmline.core.engagement import CONFIDENCE, WHY, is_act
+from warmline.core.events import EventKind
 from warmline.core.segments import Placement
 from warmline.core.triggers import OWN, Trigger
 from warmline.flows.batch import Applied, Heard
@@ -51,7 +52,13 @@ class Plan:
         if applied.kind is not event.kind:
             event = replace(event, kind=applied.kind)
         context = context_of(applied, heard)
-        for trigger in self._runtime.project.triggers.for_event(event, self._connection, context):
+        triggers = self._runtime.project.triggers
+        asked = list(triggers.for_event(event, self._connection, context))
+        if applied.edited and event.kind is not EventKind.CANDIDATE_UPDATED:
+            # The news of a move told of the person too, and no other news of that will come.
+            told = replace(event, kind=EventKind.CANDIDATE_UPDATED)
+            asked += triggers.for_event(told, self._connection, context)
+        for trigger in asked:
             action = Action(
                 key=_action_key(trigger.name, self._connection, row.key),
                 trigger=trigger.name[:100],
@@ -66,7 +73,8 @@ class Plan:
             )
             if trigger.do is ActionKind.CANDIDATE_FLAG and not is_act(event.kind, event.fields):
                 action.status, action.finished_at = ActionStatus.SKIPPED, self._now
-                action.reason = "no confirmed act of the person (I9): a machine may have done it"
+                why = event.fields.get(WHY) or "a machine may have done it"
+                action.reason = f"no confirmed act of the person (I9): {why}"
             if trigger.do is ActionKind.SEQUENCE_ENROL:
                 refusal = "" if live else self._too_old(trigger, heard)
                 self._wishes.append(

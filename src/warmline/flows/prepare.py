@@ -14,7 +14,7 @@ from warmline.core.errors import AuthFailed, Throttled, Unreachable, Unsure, War
 from warmline.core.outcomes import Outcome, OutcomeKind
 from warmline.core.policy import NO_ADDRESS
 from warmline.core.segments import Segment
-from warmline.flows import authority, write_back
+from warmline.flows import authority, delegation, write_back
 from warmline.flows.fields import Known, known, values
 from warmline.flows.runtime import Runtime
 from warmline.flows.tag import Tagging, taggings
@@ -53,6 +53,7 @@ def prepare(runtime: Runtime, target: str, rows: Sequence[Action]) -> Prepared:
     )
     tagged = {row.candidate_id for row in rows if row.kind == ActionKind.CANDIDATE_TAG}
     tags = taggings(runtime, target, tagged)
+    hosting = delegation.Hosting(runtime, rows, people)
     upserts = _Upserts(runtime, target, rows, ready.contacts, events)
     for row in rows:
         one, contact = people[row.candidate_id], ready.contacts.get(row.candidate_id)
@@ -63,6 +64,8 @@ def prepare(runtime: Runtime, target: str, rows: Sequence[Action]) -> Prepared:
                 ready.add(row, _core_tag(row, found))
             else:
                 ready.add(row, found)
+        elif row.kind in delegation.KINDS:
+            ready.add(row, hosting.prepared(row, one, contact))
         elif row.kind in write_back.KINDS:
             mine = records.get(row.candidate_id, ())
             ready.add(

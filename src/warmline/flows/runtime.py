@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from warmline.config.project import Connection, Project, secret_name, secret_values
+from warmline.config.sequences import FILE
 from warmline.core.errors import ConfigError
 from warmline.core.segments import Segment
 from warmline.core.triggers import OWN, OWN_EVENTS
@@ -188,6 +189,7 @@ def build(
         project=project, connectors=connectors, manifests=used, now=now, chance=chance
     )
     _check_work(runtime)
+    _check_hosts(runtime)
     if alerts:
         runtime.channels = channels_of(project, connectors, now)
     return runtime
@@ -242,6 +244,28 @@ def _check_work(runtime: Runtime) -> None:
                 f"on is {trigger.on!s}, which {trigger.source!r} never tells; "
                 f"expected one of {sorted(tells)}",
             )
+
+
+def _check_hosts(runtime: Runtime) -> None:
+    """A sequence that lives elsewhere lives in a connection that can host it, in its own words."""
+    for loaded in runtime.project.sequences.values():
+        sequence = loaded.sequence
+        if not sequence.target:
+            continue
+        able = runtime.connections_that("hosts_sequences")
+        file = str(loaded.files.path(f"{loaded.files.home}/{FILE}"))
+        if sequence.target not in able:
+            raise ConfigError(
+                f"in is {sequence.target!r}, which hosts no sequences; expected warmline or one of "
+                f"{sorted(able)}",
+                file=file,
+                line=loaded.line_of("in"),
+            )
+        try:
+            runtime.connectors[sequence.target].host_of(sequence.host)
+        except ConfigError as error:
+            line = loaded.line_of("with" if sequence.host else "in")
+            raise ConfigError(error.reason, file=file, line=line, hint=error.hint) from None
 
 
 def _check_can(

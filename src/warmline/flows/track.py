@@ -8,13 +8,15 @@ from datetime import datetime
 
 from warmline.core.engagement import CONFIDENCE
 from warmline.core.events import EventKind
+from warmline.core.humans import Confidence
+from warmline.flows.consents import give
 from warmline.flows.links import PATHS, Purpose
 from warmline.flows.opt_out import suppress, suppress_candidate
 from warmline.flows.own_events import find, happened, standing
 from warmline.flows.runtime import Lane, Runtime
 from warmline.store.db import writing
 from warmline.store.models import Consent, Event, Hit, Message
-from warmline.store.statuses import Confidence, ConsentBasis, HitKind, SuppressionReason
+from warmline.store.statuses import HitKind, SuppressionReason
 
 # What the pages ask, where a yes is a consent: the consent names the words by this hash.
 CONSENT_WORDS = (
@@ -185,12 +187,5 @@ def _consent(runtime: Runtime, message: Message, now: datetime, language: str) -
         fields={"text_version": text},
     )
     if row is not None:
-        Consent.objects.create(
-            candidate=standing(message),
-            basis=ConsentBasis.EXPRESS,
-            source="page",
-            text_version=text,
-            since=now,
-            event=row,
-        )
+        give(runtime.project, standing(message), row)
     return lanes

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from queue import SimpleQueue
+from typing import Protocol
 
 from django.db import connections
 from django.db.models import Min, QuerySet
@@ -23,9 +24,29 @@ from warmline.flows.runtime import Runtime
 from warmline.store.models import Action
 from warmline.store.statuses import LANES
 
+# Planned ahead of what is carried out, so that each thread has more than a full batch to claim.
+AHEAD_BATCHES = 40
 # So long without one less: the other side is away.
 STANDSTILL_MAX = timedelta(minutes=10)
 SLEEP_S_MAX = 60.0
+
+
+class Plans(Protocol):
+    """What is not planned yet: `left` of it, and a way to plan some more; False: that was all."""
+
+    @property
+    def left(self) -> int: ...
+
+    def stretch(self) -> bool: ...
+
+
+class _Planned:
+    """That was all."""
+
+    left = 0
+
+    def stretch(self) -> bool:
+        return False
 
 
 def work_off(
@@ -37,35 +58,50 @@ def work_off(
     told: Callable[[int], None] = lambda left: None,
     count: Callable[[], int] | None = None,
     threads: int = 1,
+    plans: Plans | None = None,
 ) -> int:
     """Until none of `waiting` is left, nothing more can be done for now (the other side is away,
     they are paused), or somebody stopped us. Returns how many still wait; `told` hears it on the
-    way. One of `threads` is this one, if it is the only one. The caller runs this ledger alone."""
-    how_many = count or (lambda: waiting.all().count())
+    way. One of `threads` is this one, if it is the only one. `plans` are carried on with while the
+    first batches are under way. The caller runs this ledger alone."""
+    plans = plans or _Planned()
+    count = count or (lambda: waiting.all().count())
     size = runtime.connectors[connection].batch_max()
     recover(runtime, alone=True)  # what a killed runner held
-    left, moved_at = how_many(), runtime.now()
+    left, moved_at = count(), runtime.now()
     while not runtime.stopping.is_set():
-        before, about = left, left
+        before, about = left + plans.left, left
 
         def batch_done() -> None:
             nonlocal about
             about = max(0, about - size)  # counted anew when the batches run dry
-            told(about)
+            about += _plan_ahead(plans, AHEAD_BATCHES * size - about, runtime.stopping)
+            told(about + plans.left)
 
+        about += _plan_ahead(plans, AHEAD_BATCHES * size - about, runtime.stopping)
         _drain(runtime, connection, threads, sleep, batch_done)
-        left = how_many()
-        told(left)
-        if left < before:
+        left = count()
+        told(left + plans.left)
+        if left + plans.left < before:
             moved_at = runtime.now()
+        if plans.left and left < size:
+            continue
         going = paused().actions(waiting)
         if not going.exists() or runtime.now() - moved_at > STANDSTILL_MAX:
-            return left
+            return left + plans.left
         due = going.aggregate(due=Min("due_at"))["due"]
         if due is not None:
             wait_s = max((due - runtime.now()).total_seconds(), runtime.wait_s(connection), 0.05)
             sleep(min(wait_s, SLEEP_S_MAX))
-    return how_many()
+    return count() + plans.left
+
+
+def _plan_ahead(plans: Plans, wanted: int, stopping: threading.Event) -> int:
+    """Plan at least so many more, as far as there are any. Returns how many."""
+    before = plans.left
+    while before - plans.left < wanted and not stopping.is_set() and plans.stretch():
+        pass
+    return before - plans.left
 
 
 def _drain(

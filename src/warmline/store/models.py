@@ -21,6 +21,7 @@ from django.db.models import Q, UniqueConstraint
 
 from warmline.core.engagement import ACTS
 from warmline.core.events import ApplicationStatus, EventKind, InterviewStatus, StageKind
+from warmline.core.humans import Confidence
 from warmline.core.segments import Segment
 from warmline.core.sequences import StepClass
 from warmline.ports import Channel
@@ -28,7 +29,6 @@ from warmline.store.statuses import (
     ActionStatus,
     AlertKind,
     AlertStatus,
-    Confidence,
     ConsentBasis,
     DeliveryStatus,
     EnrolmentStatus,

@@ -124,9 +124,3 @@ class HitKind(StrEnum):
     VIEW = "view"  # the letter was opened in a browser
     PAGE = "page"  # a page of ours was shown: preferences, unsubscribe, keep me posted
     ACT = "act"  # a form of such a page was sent
-
-
-class Confidence(StrEnum):
-    HUMAN = "human"  # the evidence is that a person did it
-    MACHINE = "machine"  # the evidence is that a scanner or a mail program did it
-    UNCONFIRMED = "unconfirmed"  # it may be either: it moves nobody

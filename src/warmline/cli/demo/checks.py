@@ -15,6 +15,7 @@ from warmline.core.metrics import FIRST_TOUCH_AIM_S, FirstTouch, first_touch
 
 # A later letter may follow its day by what the welcome needed, and one look of the engine.
 LETTER_LATE_MAX = timedelta(minutes=15)
+CLOCK_MOVED = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -78,6 +79,8 @@ class Found:
     stopped: Counter[str] = field(default_factory=Counter)  # why -> letters that did not leave
     dead_tries: list[int] = field(default_factory=list)  # deliveries tried, a dead mailbox
     scanner_changed: list[str] = field(default_factory=list)
+    clicked: list[str] = field(default_factory=list)  # by people, in mails of the CRM
+    flagged: list[str] = field(default_factory=list)  # links named on records of the ATS
     by_poll: int = 0  # applications that a poll told first
     webhooks: dict[str, int] = field(default_factory=dict)
     not_accepted: int = 0  # webhooks of ATS and CRM that were answered with anything but a 2xx
@@ -257,8 +260,11 @@ def _mails(found: Found) -> list[Check]:
 
 
 def _on_day(times: Sequence[datetime], one: Applicant, day: int) -> bool:
+    """A letter of a later day leaves at the same hour of the reader's own clock, which is put
+    forward within these weeks in North America."""
     due = one.applied_at + timedelta(days=day)
-    return len(times) == 1 and due <= times[0] <= due + LETTER_LATE_MAX
+    early = CLOCK_MOVED if day else timedelta(0)
+    return len(times) == 1 and due - early <= times[0] <= due + LETTER_LATE_MAX
 
 
 def _no(found: Found) -> list[Check]:
@@ -271,7 +277,11 @@ def _no(found: Found) -> list[Check]:
         _none("mails to strangers", strangers),
         _equal("dead mailboxes tried once", dead, dead - len(again), again),
         _none("changes by a mail scanner's GET", found.scanner_changed),
-    ]
+        # At least one: where nobody clicks, nothing is shown.
+        _equal("people's clicks in the CRM's mails flagged in the ATS, scanners' not",
+               max(1, len(found.clicked)), len(found.flagged),
+               [*(Counter(found.flagged) - Counter(found.clicked))]),
+    ]  # fmt: skip
 
 
 def _segments(found: Found) -> list[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -53,6 +54,8 @@ def count(week: Week) -> Found:
             rule["hits"] for rule in box.mailbox.faults.as_json() if rule["kind"] == "refuse"
         ],
         scanner_changed=week.scanner_changed,
+        clicked=week.clicked,
+        flagged=_flagged(week),
         webhooks=hooks["webhooks"],
         not_accepted=sum(
             outbox["attempts"] - outbox["delivered"]
@@ -65,6 +68,13 @@ def count(week: Week) -> Found:
     _tags(week, found)
     found.troubles = _troubles(week)
     return found
+
+
+def _flagged(week: Week) -> list[str]:
+    """The links that the notes in the ATS name, each as often as it is named."""
+    notes = week.box.greenhouse.world.notes.rows.values()
+    links = [re.search(r"https://jobs\.example\.com/[\d/]*\d", note["body"]) for note in notes]
+    return [found[0] for found in links if found]
 
 
 def _get(url: str, **params: str) -> Any:
@@ -183,6 +193,7 @@ def _plainly(status: str, reason: str) -> str:
 _KINDS = (
     # key or beginning of the key, beginning of the reason, what it is called
     ("crm:trouble", "", "CRM: 500, 429, or no answer"),
+    ("crm:poll", "", "CRM: it could not be polled"),
     ("mail:trouble", "", "mail server: try again later (451)"),
     ("message:", "mail to ", "mail server: no such mailbox (550)"),
     ("message:", "nobody knows", "mail server: took a mail, no answer"),

@@ -34,7 +34,7 @@ class Role(StrEnum):
     PUT_OFF = "put_off"  # their mail server says "try again later" first: 451
     SILENT = "silent"  # their mail server takes the welcome and never says so
     ADDRESSLESS = "addressless"  # gives an address only a day later
-    SCANNED = "scanned"  # a mail scanner follows every link in their mail
+    SCANNED = "scanned"  # a mail scanner follows every link in their mail, before they do
     ONE_CLICK = "one_click"  # unsubscribes in the mail program (RFC 8058)
     CRM_OPT_OUT = "crm_opt_out"  # unsubscribes through the CRM
     INTERVIEWED = "interviewed"  # moves on; some are hired
@@ -66,6 +66,10 @@ class Deed(StrEnum):
     SCAN = "scan"
     ONE_CLICK = "one_click"
     CRM_OPT_OUT = "crm_opt_out"
+    CRM_MAIL = "crm_mail"  # the CRM sends them a mail of its own
+    CRM_SCAN = "crm_scan"  # a scanner follows its links as it arrives
+    CRM_CLICK = "crm_click"  # they read it and follow one
+    CRM_POLL = "crm_poll"  # Warmline reads the CRM
     SETTLE = "settle"  # a person says of a mail without an answer that it arrived
     SCREEN = "screen"
     TO_INTERVIEW = "to_interview"
@@ -183,6 +187,7 @@ def _life(rng: random.Random, part: Part, who: int, at: datetime) -> Iterator[Sc
             yield _told(rng, at + timedelta(hours=rng.uniform(20, 30)), Deed.GIVE_ADDRESS, who)
         case Role.SCANNED:
             yield Scene(at + timedelta(minutes=rng.uniform(15, 90)), Deed.SCAN, who)
+            yield Scene(at + timedelta(days=2), Deed.CRM_MAIL, who)
         case Role.ONE_CLICK:
             hours = rng.choice((rng.uniform(0.3, 60), rng.uniform(73, 160)))
             yield Scene(at + timedelta(hours=hours), Deed.ONE_CLICK, who)

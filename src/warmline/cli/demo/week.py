@@ -27,7 +27,7 @@ from warmline.flows.settle import settle, waiting_for_a_word
 from warmline.flows.tag_all import plan_tags, write_tags
 from warmline.sandbox.clock import VirtualClock, parse_iso
 from warmline.sandbox.serve import Sandbox
-from warmline.store.models import Action, Enrolment, Event, Message, Suppression
+from warmline.store.models import Action, Cursor, Enrolment, Event, Message, Suppression
 from warmline.store.statuses import ActionStatus, EnrolmentStatus, MessageStatus
 
 _OFTEN, _SELDOM = timedelta(minutes=5), timedelta(hours=3)
@@ -39,6 +39,7 @@ _CRM_RESTLESS = (
 )
 _CRM_DOWN = ({"kind": "error"},)
 _API = "/crm/v3/objects"
+_BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 _ONE_CLICK = {"List-Unsubscribe": "One-Click"}  # RFC 8058, section 3.1
 
 Show = Callable[[datetime, int, int], None]
@@ -56,6 +57,7 @@ class Week:
         self.applications = self.polls = 0
         self.before: list[dict[str, Any]] = []  # whom the ATS knew already, with their pasts
         self.scanner_changed: list[str] = []
+        self.clicked: list[str] = []  # links that people followed in mails of the CRM
         self._numbers: dict[int, int] = {}  # person of the script -> number in `applicants`
         self._record: dict[int, int] = {}  # person -> candidate of the ATS
         self._application: dict[int, int] = {}  # person -> their first application
@@ -159,6 +161,8 @@ class Week:
                 self._open_mail(scene)
             case Deed.CRM_OPT_OUT:
                 self._opt_out_in_crm(scene)
+            case Deed.CRM_MAIL | Deed.CRM_SCAN | Deed.CRM_CLICK | Deed.CRM_POLL:
+                self._crm_mail(scene)
             case Deed.SETTLE:
                 for message in waiting_for_a_word():
                     settle(message.pk, arrived=True, who="a person", now=self.clock())
@@ -266,6 +270,35 @@ class Week:
         self.box.hubspot.opt_out(one.emails[0])
         self._opting_out.append(one)
 
+    def _crm_mail(self, scene: Scene) -> None:
+        """A mail of the CRM's own: a scanner follows its links at once, its owner later."""
+        email, crm = self._one(scene.who).emails[0], self.box.hubspot
+        link = f"https://jobs.example.com/{scene.who}"
+        if scene.deed is Deed.CRM_MAIL:
+            if crm.contacts.find(email, "email") is None or not self._read_crm():
+                self._later(scene)
+                return
+            crm.send_mail(email, "What it is like to work here")
+            self._later(scene, Deed.CRM_SCAN, timedelta(seconds=2))
+        elif scene.deed is Deed.CRM_SCAN:
+            for number in range(3):
+                crm.click(email, url=f"{link}/{number}", agent=f"{_BROWSER} Proofpoint")
+            self._later(scene, Deed.CRM_CLICK, timedelta(hours=3))
+        elif scene.deed is Deed.CRM_CLICK:
+            crm.click(email, url=f"{link}/1")
+            self.clicked.append(f"{link}/1")
+            self._later(scene, Deed.CRM_POLL, _OFTEN)
+        elif not self._read_crm():
+            self._later(scene)
+
+    def _read_crm(self) -> bool:
+        """Whether it could be read just now, to the last stream."""
+        poll(self.runtime, "crm")
+        self._timer = self.clock()
+        return Cursor.objects.filter(
+            connection="crm", stream="clicks", read_at=self.clock()
+        ).exists()
+
     def _move(self, scene: Scene) -> None:
         gh = self.box.greenhouse
         application = gh.world.applications.get(self._application[scene.who])
@@ -293,10 +326,11 @@ class Week:
             self._one(scene.who).interview = (starts.isoformat(), name)
         self._poll_by(_OFTEN)  # the vendor sends no webhook for interviews
 
-    def _later(self, scene: Scene) -> None:
-        """What it needs is not there yet: an hour later it may be."""
-        at = scene.at + timedelta(hours=1)
-        self._scenes.append(Scene(at, scene.deed, scene.who))
+    def _later(
+        self, scene: Scene, deed: Deed | None = None, wait: timedelta = timedelta(hours=1)
+    ) -> None:
+        """What it needs is not there yet: an hour later it may be. Or what comes of it."""
+        self._scenes.append(Scene(scene.at + wait, deed or scene.deed, scene.who))
         self._scenes.sort(key=lambda s: s.at, reverse=True)
 
     def _one(self, who: int) -> Applicant:

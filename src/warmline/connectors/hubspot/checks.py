@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from warmline.connectors.hubspot import clicks
 from warmline.connectors.hubspot.contacts import OBJECTS, PROPERTIES, Contacts, body_of, plain
 from warmline.connectors.hubspot.mapping import EDITOR, Kind, Property
 from warmline.connectors.hubspot.mapping import PROPERTIES as KNOWN
@@ -85,6 +86,7 @@ def check(
         _told(f"scope {READ_SCHEMA}", schema),
         _told(f"scope {READ}", read),
         _told(f"scope {WRITE}", account.write),
+        _told(f"scope {clicks.SCOPE}", _clicks(contacts)),
         *_fields(table, needs, account),
         SUBSCRIPTIONS,
     ]
@@ -183,6 +185,15 @@ def writes(scopes: list[object] | None, *enough: str) -> Seen:
     if set(enough) & set(scopes):
         return FINE
     return Seen(Verdict.FORBIDDEN, f"give the private app the scope {enough[0]}")
+
+
+def _clicks(contacts: Contacts) -> Seen:
+    """Whether clicks can be told to be a person's. Without it nothing fails, so it is no fault."""
+    seen, _ = asked(contacts, clicks.EVENTS, {"limit": "1"}, scope=clicks.SCOPE)
+    if seen.verdict not in (Verdict.FORBIDDEN, Verdict.PLAN):
+        return seen
+    without = "without it no click in a mail of HubSpot's is known to be a person's, and none flags"
+    return Seen(Verdict.OK, f"{seen.advice}; {without}")
 
 
 def _opt_outs(contacts: Contacts, scopes: list[object] | None) -> tuple[Seen, Seen]:

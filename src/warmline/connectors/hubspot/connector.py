@@ -8,6 +8,7 @@ from datetime import datetime
 from warmline.connectors.hubspot import (
     absent,
     checks,
+    clicks,
     host_checks,
     hosting,
     listing,
@@ -65,6 +66,7 @@ class HubSpot:
         self._access_token = _secret(options, "access_token")
         self._contacts = Contacts(self._door, self._access_token)
         self._pace = listing.Pace(options.now)
+        self._clicks = clicks.Clicks(self._contacts, now=options.now)
 
     def close(self) -> None:
         self._door.close()
@@ -79,19 +81,21 @@ class HubSpot:
         return ""
 
     def parse(self, received: Received) -> list[Event]:
+        if received.channel is Channel.WEBHOOK:
+            return webhooks.parse(received)
         return (
-            webhooks.parse(received)
-            if received.channel is Channel.WEBHOOK
-            else polled.parse(received)
+            clicks.parse(received) if received.stream == clicks.STREAM else polled.parse(received)
         )
 
     def streams(self) -> tuple[str, ...]:
-        return (listing.STREAM,)
+        return (listing.STREAM, clicks.STREAM)
 
     def start(self, *, now: datetime) -> str:
         return listing.start(now)
 
     def changes(self, stream: str, cursor: str, *, now: datetime) -> Iterator[Page]:
+        if stream == clicks.STREAM:
+            return self._clicks.changes(cursor, now=now)
         if stream != listing.STREAM:
             raise ConfigError(f"hubspot: no listing is called {stream[:40]!r}")
         return listing.changes(self._contacts, self._pace, cursor, now=now)

@@ -14,11 +14,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from warmline.connectors.hubspot.clicks import STREAM as CLICKS
 from warmline.connectors.hubspot.connector import HubSpot
 from warmline.connectors.hubspot.listing import SEARCH_PAGE, STREAM
 from warmline.connectors.hubspot.merging import PAGE as LIST_PAGE
 from warmline.core.actions import Action, ActionKind, ContactRef
 from warmline.ports import Received
+from warmline.sandbox.clock import epoch_ms
 from warmline.sandbox.hubspot.simulator import HubSpot as Account
 from warmline.sandbox.serve import Sandbox
 from warmline.testing.contract import (
@@ -35,6 +37,7 @@ from warmline.testing.contract import (
 
 URL = "https://hire.example.com/in/crm"
 TOKEN = "pat-na1-canary-5eb1c0de"
+CLICKED_BEFORE_MS = 600_000
 OF_A_RECORD = frozenset(
     {"hs_object_id", "createdate", "lastmodifieddate", "email", "hs_email_domain"}
 )
@@ -102,7 +105,7 @@ def _place(clock: Clock) -> Iterator[Place]:
                     crm.leave, crm.is_off_list, crm.is_off_list, crm.put_on_list
                 ),
             },
-            listing=Listing(crm.fill, SEARCH_PAGE, (STREAM,), many=LIST_PAGE + 5),
+            listing=Listing(crm.fill, SEARCH_PAGE, (STREAM, CLICKS), many=LIST_PAGE + 5),
             records=lambda: ((*crm.two(), "999999"), ("name", "stage")),
             known=crm.known,
             limit=crm.limit,
@@ -200,6 +203,11 @@ class _Crm:
     def fill(self, contacts: int) -> None:
         for _ in range(contacts):
             self._account.create(f"listed.{next(self._numbers)}@people.example")
+        email = f"clicking.{next(self._numbers)}@people.example"
+        self._account.create(email)
+        at_ms = epoch_ms(self._account.now()) - CLICKED_BEFORE_MS
+        for number in range(contacts):
+            self._account.emails.click(email, "Roles", f"https://x.example/{number}", at_ms=at_ms)
 
     def known(self) -> Mapping[str, Collection[str]]:
         number = next(self._numbers)

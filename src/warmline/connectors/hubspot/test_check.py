@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from warmline.connectors.hubspot.checks import READ, READ_SCHEMA, WRITE
+from warmline.connectors.hubspot.clicks import SCOPE as CLICKS
 from warmline.connectors.hubspot.connector import HubSpot
 from warmline.connectors.hubspot.mapping import PROPERTIES
 from warmline.connectors.hubspot.test_upsert import Stub
@@ -72,8 +73,24 @@ def test_nothing_is_written_to_find_out(crm: HubSpot, account: Account) -> None:
     assert account.log.as_json()["by_call"] == {
         "GET /crm/v3/properties/contacts": 1,
         "GET /crm/v3/objects/contacts": 1,
+        "GET /email/public/v1/events": 1,
         "POST /oauth/v2/private-apps/get/access-token-info": 1,
     }
+
+
+@pytest.mark.parametrize("cause", ["scope", "plan"])
+def test_without_the_clicks_scope_all_is_well_and_says_what_is_missed(
+    crm: HubSpot, account: Account, cause: str
+) -> None:
+    if cause == "scope":
+        account.scopes = SCOPES - {CLICKS}
+    else:
+        account.faults.add({"kind": "plan", "path": "/email/public/v1/events"})
+    told = found(crm)[f"scope {CLICKS}"]
+    assert told.verdict is Verdict.OK
+    assert told.advice.endswith("is known to be a person's, and none flags")
+    assert ("the private app the scope content" in told.advice) is (cause == "scope")
+    assert found(crm)["name"].verdict is Verdict.OK
 
 
 def test_a_property_is_missing_read_only_or_of_another_type(crm: HubSpot, account: Account) -> None:

@@ -16,7 +16,9 @@ AUTO, DAY_FIRST, MONTH_FIRST = "auto", "dmy", "mdy"
 
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[T ].*)?"
 _YEAR_FIRST = r"\d{4}[/.]\d{1,2}[/.]\d{1,2}"
-_PARTS = r"(\d{1,2})([/.-])(\d{1,2})[/.-](\d{4}|\d{2})(?:,?[ T].*)?"
+# DuckDB's expressions have no back reference: that both marks are the same is asked beside it.
+_PARTS = r"(\d{1,2})([/.-])(\d{1,2})([/.-])(\d{4}|\d{2})(?:,?[ T].*)?"
+_NAMES = "['a', 'mark', 'b', 'other', 'y']"
 _SLASHED = r"^\d{1,2}[/-]"
 _NUMBER = r"\d{1,17}(?:\.\d+)?"
 
@@ -62,11 +64,11 @@ def _order_of(con: Connection, column: Column) -> Order:
     """By the cells where one of the two numbers can be no month. Dots stand behind a day."""
     row = con.execute(f"""
         with parts as (
-            select regexp_extract({column}, {quoted(f"^{_PARTS}$")}, ['a', 'mark', 'b', 'y']) as p
+            select regexp_extract({column}, {quoted(f"^{_PARTS}$")}, {_NAMES}) as p
             from lines where regexp_matches({column}, {quoted(_SLASHED)})
         ), numbers as (
             select try_cast(p.a as INTEGER) as a, try_cast(p.b as INTEGER) as b from parts
-            where p.mark in ('/', '-')
+            where p.mark in ('/', '-') and p.mark = p.other
         )
         select count(*) filter (a > 12 and b <= 12), count(*) filter (b > 12 and a <= 12),
                count(*) filter (a <= 12 and b <= 12 and a <> b) from numbers
@@ -139,7 +141,7 @@ def _odd_ones(con: Connection, column: Column, order: str) -> None:
 
 def _moment(column: Column, order: str) -> str:
     text = f"lines.{column}"
-    parts = f"regexp_extract({text}, {quoted(f'^{_PARTS}$')}, ['a', 'mark', 'b', 'y'])"
+    parts = f"regexp_extract({text}, {quoted(f'^{_PARTS}$')}, {_NAMES})"
     number = f"try_cast({text} as DOUBLE)"
     return f"""
         case when {text} is null then null
@@ -170,7 +172,7 @@ def _of_parts(parts: str, order: str) -> str:
         day_first = "true"
     known = "true" if order else day_first
     return f"""
-        case when {known} then try_cast(
+        case when {parts}.mark = {parts}.other and ({known}) then try_cast(
             lpad(({year})::VARCHAR, 4, '0') || '-'
             || lpad((case when {day_first} then {b} else {a} end)::VARCHAR, 2, '0') || '-'
             || lpad((case when {day_first} then {a} else {b} end)::VARCHAR, 2, '0') as TIMESTAMP)

@@ -18,6 +18,7 @@ from warmline.sandbox.front import Front
 from warmline.sandbox.hubspot.automation import Lists, Sequences
 from warmline.sandbox.hubspot.batches import Batches, found_or_404, object_of
 from warmline.sandbox.hubspot.contacts import INTEGRATION, ConflictError, Contact, MergeError
+from warmline.sandbox.hubspot.emails import EmailEvents
 from warmline.sandbox.hubspot.errors import ApiError, conflict, invalid, not_found
 from warmline.sandbox.hubspot.limits import Gate, failure
 from warmline.sandbox.hubspot.properties import EMAIL, TYPES, PropertyError
@@ -287,6 +288,9 @@ def make_app(hs: HubSpot) -> Front:
     app.add_route(f"{v4}/definitions", preferences, suffix="definitions")
     app.add_route(f"{v4}/statuses/{{email}}", preferences, suffix="statuses")
     app.add_route(f"{v4}/statuses/{{email}}/unsubscribe-all", preferences, suffix="all")
+    emails = EmailEvents(hs.emails)
+    app.add_route("/email/public/v1/events", emails)
+    app.add_route("/email/public/v1/campaigns/{key}", emails, suffix="campaign")
     automation = Sequences(hs.automation, hs.address_of, hs.senders)
     sequences = "/automation/v4/sequences"
     app.add_route(sequences, automation)

@@ -11,6 +11,7 @@ import falcon
 
 from warmline.sandbox.control import write_json
 from warmline.sandbox.front import Answer
+from warmline.sandbox.hubspot.emails import SCOPE as CONTENT
 from warmline.sandbox.hubspot.errors import ApiError, rate_body
 from warmline.sandbox.hubspot.simulator import PORTAL_ID, PREFERENCES, HubSpot
 
@@ -85,6 +86,8 @@ def scopes_of(method: str, path: str) -> tuple[str, ...]:
         return (f"automation.sequences.{what}",)
     if path.startswith("/crm/v3/lists"):
         return (f"crm.lists.{'read' if method == 'GET' else 'write'}",)
+    if path.startswith("/email/public/v1/"):
+        return (CONTENT,)
     return ()
 
 

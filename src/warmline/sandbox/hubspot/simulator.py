@@ -18,6 +18,8 @@ from warmline.sandbox.faults import FaultPlan
 from warmline.sandbox.front import RequestLog
 from warmline.sandbox.hubspot.automation import Automation
 from warmline.sandbox.hubspot.contacts import CRM_UI, Contact, Contacts, MergeError
+from warmline.sandbox.hubspot.emails import BROWSER, Emails
+from warmline.sandbox.hubspot.emails import SCOPE as CONTENT
 from warmline.sandbox.hubspot.properties import definition
 from warmline.sandbox.hubspot.subscriptions import SELF, Subscriptions
 from warmline.sandbox.outbox import Event, Outbox, Parcel, Signed
@@ -38,7 +40,7 @@ AUTOMATION = frozenset(
 )
 SCOPES = frozenset(
     f"crm.{kind}.contacts.{verb}" for kind in ("objects", "schemas") for verb in ("read", "write")
-) | {PREFERENCES, *AUTOMATION}
+) | {PREFERENCES, CONTENT, *AUTOMATION}
 # Up to ten retries within 24 hours (card B1); how they are spread is not documented.
 RETRIES_S = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 14400.0, 21600.0, 25200.0)
 BATCH_MAX = 100
@@ -54,8 +56,8 @@ EVENT_TYPES = frozenset(
     }
 )
 VERBS = (
-    "create", "set_property", "opt_out", "click", "open", "reply", "bounce", "merge", "delete",
-    "gdpr_delete", "finish_sequence",
+    "create", "set_property", "opt_out", "send_mail", "click", "open", "reply", "bounce", "merge",
+    "delete", "gdpr_delete", "finish_sequence",
 )  # fmt: skip
 
 
@@ -84,6 +86,7 @@ class HubSpot:
         self.contacts = Contacts(now, self._emit, search_lag_s, self.subscriptions.none_at_all)
         self.owners = self._make_owners()
         self.automation = Automation(now)
+        self.emails = Emails(now)
         self.faults = FaultPlan(seed=rng.randrange(2**31))
         self.log = RequestLog(now)
         self.closing = threading.Event()
@@ -127,9 +130,25 @@ class HubSpot:
         self.automation.end(str(contact.id))
         return self.contacts.system_update(contact, {"hs_email_optout": "true"}, source)
 
-    def click(self, email: str, subject: str = "") -> dict[str, Any]:
-        """The person clicks a link in a marketing mail of that subject."""
+    def send_mail(self, email: str, subject: str) -> dict[str, Any]:
+        """A marketing mail leaves, and arrives a second later."""
+        return self.emails.send(email, subject)
+
+    def click(
+        self,
+        email: str,
+        subject: str = "",
+        url: str = "",
+        bot: bool = False,
+        agent: str = BROWSER,
+    ) -> dict[str, Any]:
+        """The person clicks a link in a marketing mail of that subject; or, with `bot`, a scanner
+        that HubSpot knows: that moves no property."""
         with self.contacts.lock:
+            contact = self._by_email(email)
+            self.emails.click(email, subject, url, bot=bot, agent=agent)
+            if bot:
+                return self.shown(contact)
             if subject:
                 self.set_property(email, "hs_email_last_email_name", subject)
             return self.set_property(email, "hs_email_last_click_date", iso_ms(self.now()))
