@@ -147,11 +147,26 @@ class Program:
     def mails(self, until: datetime) -> list[Mail]:
         """In the order in which they leave. Written by the day, run by run, since what one run sent
         counts for the cap of another."""
-        runs = [(life, run) for life in self.lives for run in _runs(life, self.rules, until)]
+        runs = [
+            (life, run) for life in self.lives for run in _runs(self._told_of(life), self.rules)
+        ]
         if self.merged is not None:
             runs = self._after_merge(runs, until)
         walks = [_Walk(life, run, self, until) for life, run in runs]
         return self._together(walks)
+
+    def _told_of(self, life: Life) -> Life:
+        """Their story, and what happened to the other one from when they were one on."""
+        if self.merged is None:
+            return life
+        theirs = [
+            fact
+            for other in self.lives
+            for fact in other.facts
+            if other is life or fact.at >= self.merged
+        ]
+        theirs.sort(key=lambda fact: fact.at)
+        return Life(life.number, life.zone, life.country, theirs)
 
     def _after_merge(self, runs: list[tuple[Life, Run]], until: datetime) -> list[tuple[Life, Run]]:
         """Of two runs of one sequence the one that is further goes on."""
@@ -330,7 +345,7 @@ def _owner(mail: Mail) -> int:
     return mail.owner if isinstance(mail, Owned) else -1
 
 
-def _runs(life: Life, rules: Rules, until: datetime) -> Iterable[Run]:
+def _runs(life: Life, rules: Rules) -> Iterable[Run]:
     """The sequences that they were put on, each with when something ended it."""
     runs: list[Run] = []
     for n, fact in enumerate(life.facts):
