@@ -21,7 +21,7 @@ demo: .venv/.ready ## the main job on simulators and SQLite, in under two minute
 	$(BIN)/warmline demo $(if $(KEEP),--keep) $(if $(SEED),--seed $(SEED))
 
 test: .venv/.ready ## all tests; PostgreSQL and Chromium are used where found
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/.ready ## lint, format, types, floor plan
 	$(BIN)/ruff check .
