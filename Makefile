@@ -17,7 +17,7 @@ help: ## print this help
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: .venv/.ready ## the main job on simulators and SQLite, in under two minutes (KEEP=1 keeps it up, SEED=n another week)
+demo: .venv/.ready ## the main job on simulators and SQLite, in about two minutes (KEEP=1 keeps it up, SEED=n another week)
 	$(BIN)/warmline demo $(if $(KEEP),--keep) $(if $(SEED),--seed $(SEED))
 
 test: .venv/.ready ## all tests; PostgreSQL and Chromium are used where found
