@@ -230,6 +230,13 @@ def plain(text: str) -> str:
     return " ".join(words)[:REASON_CHARS_MAX]
 
 
+def reason_of(answer: httpx.Response) -> str:
+    """HubSpot's words in an answer that is no success."""
+    body = body_of(answer)
+    words = f"{body.get('category') or ''}: {body.get('message') or ''}".strip(": ")
+    return f"HubSpot answered {answer.status_code}, {plain(words) or 'without a reason'}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Error:
     """An error of HubSpot's: of a whole call or of one input."""

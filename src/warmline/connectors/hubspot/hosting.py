@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from warmline.connectors.hubspot.contacts import (
     BATCH_MAX,
     Contact,
@@ -19,7 +17,7 @@ from warmline.connectors.hubspot.contacts import (
     How,
     Write,
     body_of,
-    plain,
+    reason_of,
 )
 from warmline.connectors.hubspot.mapping import OPTED_OUT
 from warmline.core.actions import Action, ActionKind
@@ -237,7 +235,7 @@ def _enrol(api: Contacts, host: Mapping[str, str], contact: Contact) -> Outcome:
         return Outcome(OutcomeKind.DONE, external_id=str(told["id"]))
     if answer.is_success:
         raise Unsure(f"HubSpot answered an enrolment with {answer.status_code} and no enrolment")
-    return Outcome(OutcomeKind.REFUSED, _reason(answer))
+    return Outcome(OutcomeKind.REFUSED, reason_of(answer))
 
 
 def _left(api: Contacts, host: Mapping[str, str], contact: Contact) -> Outcome:
@@ -283,7 +281,7 @@ def _members(
     path = f"{LISTS}/{number}/memberships/{'remove' if leaving else 'add'}"
     try:
         answer = api.put(path, ids, accept=_ABOUT_IT)
-        said_no = "" if answer.is_success else _reason(answer)
+        said_no = "" if answer.is_success else reason_of(answer)
     except Refused as error:  # a proxy's or a moved address's answer
         said_no = error.reason
     if said_no:
@@ -336,9 +334,3 @@ def _write(api: Contacts, host: Mapping[str, str], contact: Contact, *, leaving:
         Fate.UNKNOWN: OutcomeKind.UNKNOWN,
     }.get(answer.fate, OutcomeKind.REFUSED)
     return Outcome(kind, answer.reason, after_s=answer.after_s)
-
-
-def _reason(answer: httpx.Response) -> str:
-    body = body_of(answer)
-    words = f"{body.get('category') or ''}: {body.get('message') or ''}".strip(": ")
-    return f"HubSpot answered {answer.status_code}, {plain(words) or 'without a reason'}"

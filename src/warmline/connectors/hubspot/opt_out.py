@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-import httpx
-
 from warmline.connectors.hubspot.contacts import (
     Contact,
     Contacts,
@@ -19,7 +17,7 @@ from warmline.connectors.hubspot.contacts import (
     How,
     Write,
     body_of,
-    plain,
+    reason_of,
 )
 from warmline.connectors.hubspot.mapping import Property, same, values_for
 from warmline.core.actions import Action
@@ -151,7 +149,7 @@ def _unsubscribe(api: Contacts, email: str, said: _Said) -> None:
             raise Unsure(f"HubSpot answered an opt-out with {answer.status_code} and no opt-out")
         said.done += 1
     else:
-        said.refused.append((answer.status_code, _reason(answer)))
+        said.refused.append((answer.status_code, reason_of(answer)))
 
 
 def _opted_out(api: Contacts, email: str) -> bool:
@@ -200,9 +198,3 @@ def _write(
 
 def _path(email: str) -> str:
     return f"{STATUSES}/{quote(email, safe='@')}/unsubscribe-all"
-
-
-def _reason(answer: httpx.Response) -> str:
-    body = body_of(answer)
-    words = f"{body.get('category') or ''}: {body.get('message') or ''}".strip(": ")
-    return f"HubSpot answered {answer.status_code}, {plain(words) or 'without a reason'}"

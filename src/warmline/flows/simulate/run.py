@@ -109,7 +109,7 @@ def _clocks(project: Project) -> Iterator[time]:
     if quiet := project.file.policy.quiet_hours:
         yield from (quiet.opens, quiet.closes)
     for loaded in project.sequences.values():
-        if window := getattr(loaded.sequence, "window", None):
+        if window := loaded.sequence.window:
             yield from (window.opens, window.closes)
 
 
